@@ -1,0 +1,1 @@
+"""What every service shares: events, ids, money, time, the bus, settings, logs, serving."""

@@ -1,0 +1,335 @@
+"""Every message that crosses a service boundary.
+
+Each is the field `d` of a stream entry: the compact JSON of one struct, with the tag `t` that names it.
+Unknown fields are ignored on read, because a producer may be newer. Times are exchange time in ms unless
+the name says otherwise. Prices and quantities of the market stay the exchange's own decimal strings.
+"""
+
+from typing import Literal
+
+import msgspec
+
+TYPE_TAG = "t"
+
+Action = Literal["EXECUTE", "HOLD", "ERROR"]
+Side = Literal["BUY", "SELL"]
+RiskLevel = Literal["low", "medium", "high", "critical"]
+Severity = Literal["info", "success", "warning", "error", "critical"]
+Stage = Literal["signal", "position", "portfolio"]
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=TYPE_TAG, gc=False):
+    """Base of all messages."""
+
+
+# ---------------------------------------------------------------- ticks: the engine's only market input
+
+
+class Trade(Event, tag="trade"):
+    """One aggregate trade; its id in the stream is `<T>-<aggTradeId>`.
+
+    `received_ms` is the feed's own wall clock and never read by the engine. The first trade of each
+    exchange second also carries the best bid and ask, mark price and funding rate as the feed knew them.
+    """
+
+    price: str = msgspec.field(name="p")
+    quantity: str = msgspec.field(name="q")
+    buyer_is_maker: bool = msgspec.field(name="m")
+    received_ms: int = msgspec.field(name="rx")
+    bid: str | None = msgspec.field(name="b", default=None)
+    ask: str | None = msgspec.field(name="a", default=None)
+    mark: str | None = msgspec.field(name="k", default=None)
+    funding: str | None = msgspec.field(name="f", default=None)
+
+
+class Gap(Event, tag="gap"):
+    """Trades that the exchange could not supply; final. Its id is `<T of the next trade>-<last missing>`."""
+
+    first: int
+    last: int
+
+
+class Seed(Event, tag="seed"):
+    """A closed historical bar, written before the first trade of a symbol; its id is `<close time>-0`."""
+
+    open_time: int
+    length_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+
+
+class Resume(Event, tag="resume"):
+    """A symbol that was unsubscribed starts again behind `after`, the last id of the earlier stretch."""
+
+    after: str
+
+
+Tick = Trade | Gap | Seed | Resume
+
+# ---------------------------------------------------------------- analyses
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What was traded in `[open_time, open_time + length_ms)`; `whole` is False when its start or a gap is missing."""
+
+    open_time: int
+    length_ms: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: float
+    trades: int
+    whole: bool
+
+
+class Factor(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One piece of evidence: `value` in [-1, 1] (sign is the direction), its `weight`, and what it read."""
+
+    name: str
+    value: float
+    weight: float
+    inputs: dict[str, float]
+
+
+class Quality(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How far the inputs can be trusted. `degraded_bars` counts bars since a gap until warm again."""
+
+    warm: bool
+    bars: int
+    degraded_bars: int
+    spread_bps: float | None
+
+
+class Analysis(Event, tag="analysis"):
+    """What the engine concludes at a bar's close, or (`request` set) to a request from outside.
+
+    `cause` is the id of the tick that closed the bar, `as_of` for a request the last tick that was folded.
+    `position_fraction` is of equity in [0, 1] and already leveraged notional over equity; `win_probability`
+    is None while there is too little history; `hold_ms` is the time barrier. `config` names the settings.
+    """
+
+    id: str
+    strategy: str
+    symbol: str
+    action: Action
+    side: Side | None
+    cause: str
+    ts: int
+    expires_at: int
+    price: float
+    confidence: float
+    phoenix95_score: float
+    risk_level: RiskLevel
+    win_probability: float | None
+    win_samples: int
+    brier: float | None
+    position_fraction: float
+    leverage: int
+    stop_loss: float | None
+    take_profit: float | None
+    hold_ms: int
+    bar: Bar | None
+    indicators: dict[str, float | None]
+    factors: tuple[Factor, ...]
+    quality: Quality
+    reasoning: tuple[str, ...]
+    config: str
+    request: str | None = None
+    as_of: str | None = None
+    trade: bool = True
+
+
+class Marker(Event, tag="marker"):
+    """A change that governs the analyses from this tick on: `kind` is config, schema or quarantine."""
+
+    symbol: str
+    kind: str
+    value: str
+    cause: str
+
+
+EngineOutput = Analysis | Marker
+
+
+class Request(Event, tag="request"):
+    """An analysis asked for from outside. Its stream id is its name; `trade` asks to trade what comes out.
+
+    `side` None asks for the engine's own opinion. `requested_at` is the asker's exchange time. Explicit
+    `stop_loss`, `take_profit` and `hold_ms` replace the engine's own.
+    """
+
+    symbol: str
+    requested_at: int
+    side: Side | None = None
+    price: float | None = None
+    confidence: float | None = None
+    rsi: float | None = None
+    macd: float | None = None
+    volume: float | None = None
+    trade: bool = False
+    stop_loss: float | None = None
+    take_profit: float | None = None
+    hold_ms: int | None = None
+    source: str = "api"
+
+
+# ---------------------------------------------------------------- money
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one gate said: `reason` is None when it let the trade pass. `numbers` are what it compared."""
+
+    gate: str
+    stage: Stage
+    reason: str | None
+    numbers: dict[str, str]
+
+
+class Decided(Event, tag="decided"):
+    """The gates' answer to one analysis. Exactly one for each analysis and reply."""
+
+    analysis_id: str
+    symbol: str
+    ts: int
+    action: Action
+    side: Side | None
+    accepted: bool
+    reason: str
+    verdicts: tuple[Verdict, ...] = ()
+    request: str | None = None
+
+
+class OrderChanged(Event, tag="order"):
+    """An order moved on. `role` is entry, stop, target or exit; `state` is the intent's state."""
+
+    analysis_id: str
+    symbol: str
+    ts: int
+    client_id: str
+    role: str
+    state: str
+    side: Side
+    quantity: str
+    filled: str = "0"
+    average_price: str | None = None
+    trigger_price: str | None = None
+    venue_id: str | None = None
+    reason: str | None = None
+    request: str | None = None
+
+
+class PositionChanged(Event, tag="position"):
+    """A position opened, was protected, or closed. Amounts in quote currency; fees are positive costs."""
+
+    analysis_id: str
+    symbol: str
+    ts: int
+    state: Literal["opened", "protected", "closed"]
+    side: Literal["long", "short"]
+    size: str
+    entry_price: str
+    exit_price: str | None = None
+    exit_reason: str | None = None
+    realized_pnl: str | None = None
+    fees: str | None = None
+    request: str | None = None
+
+
+OrderEvent = Decided | OrderChanged | PositionChanged
+
+# ---------------------------------------------------------------- commands
+
+
+class Subscribe(Event, tag="subscribe"):
+    """Start trading data of a symbol."""
+
+    symbol: str
+
+
+class Unsubscribe(Event, tag="unsubscribe"):
+    """Stop trading data of a symbol."""
+
+    symbol: str
+
+
+class ClosePosition(Event, tag="close_position"):
+    """Close what is held in a symbol at the market; a person's decision."""
+
+    symbol: str
+    reason: str
+
+
+Command = Subscribe | Unsubscribe | ClosePosition
+
+
+class Ack(Event, tag="ack"):
+    """The outcome of a command, by the id of its entry."""
+
+    command_id: str
+    service: str
+    ok: bool
+    message: str
+
+
+# ---------------------------------------------------------------- operation
+
+
+class HostSample(Event, tag="host"):
+    """One look at the machine. `ts_wall_ms` is wall-clock time, because hosts have no exchange time."""
+
+    ts_wall_ms: int
+    cpu_percent: float
+    cpu_count: int
+    memory_total: int
+    memory_available: int
+    memory_percent: float
+    disk_total: int
+    disk_free: int
+    disk_percent: float
+    processes: tuple["ProcessSample", ...]
+
+
+class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
+    """One of our processes. Bytes; `cpu_percent` since the last sample, 100 is one core."""
+
+    pid: int
+    name: str
+    cpu_percent: float
+    rss: int
+    pss: int | None
+    threads: int
+
+
+class Alert(Event, tag="alert"):
+    """Something a person should know."""
+
+    ts_wall_ms: int
+    service: str
+    severity: Severity
+    kind: str
+    message: str
+    symbol: str | None = None
+
+
+class Heartbeat(Event, tag="heartbeat"):
+    """A service says it lives, and when it last got something done (wall-clock ms)."""
+
+    service: str
+    instance: str
+    version: str
+    started_wall_ms: int
+    progress_wall_ms: int
+
+
+class DeadLetter(Event, tag="dead"):
+    """An entry nobody could read, kept whole: `fields` as text, `source` its stream, `entry_id` its id."""
+
+    source: str
+    entry_id: str
+    error: str
+    fields: dict[str, str]
+    attempts: int

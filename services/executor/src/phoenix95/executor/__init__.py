@@ -1,0 +1,1 @@
+"""Analyses through three risk gates to orders and the ledger."""

@@ -1,0 +1,1 @@
+"""Exchange websocket to tick streams."""

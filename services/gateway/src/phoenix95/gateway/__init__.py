@@ -1,0 +1,1 @@
+"""Thin read API, commands and dashboard."""
