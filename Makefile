@@ -1,0 +1,58 @@
+# Phoenix 95. `make help` lists the targets.
+SHELL := /bin/sh
+PY := .venv/bin/python
+MEMBERS := libs/common libs/stack services/feed services/engine services/executor services/monitor services/gateway \
+           services/paper cli
+SERVICES := feed engine executor monitor gateway paper
+ARGS ?=
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test install lint format types arch unit e2e lock bench clean
+
+help: ## List the targets
+	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
+
+demo: install ## Run the whole system on this machine (ARGS="--help" lists the options)
+	@.venv/bin/phoenix95 up $(ARGS)
+
+test: install lint types arch unit e2e ## Lint, types, contracts, unit, integration and end-to-end tests
+
+install: .venv/.installed ## Install what is missing: system packages, then Python packages into .venv
+	@scripts/system-packages
+
+.venv/.installed: requirements/dev.lock $(MEMBERS:%=%/pyproject.toml)
+	@echo "installing the locked Python packages into .venv ..."
+	@test -x $(PY) || python3 -m venv .venv || { echo "python3-venv is missing: apt-get install -y python3-venv" >&2; exit 1; }
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@touch $@
+
+lint: install ## Style and common faults (ruff)
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+
+format: install ## Rewrite the code in the house style
+	@.venv/bin/ruff check --fix .
+	@.venv/bin/ruff format .
+
+types: install ## Static types (mypy, strict)
+	@.venv/bin/mypy
+
+arch: install ## Who may import whom (import-linter)
+	@.venv/bin/lint-imports
+
+unit: install ## Unit and integration tests, on a real Redis and Postgres
+	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not e2e" $(PYTEST_ARGS)
+
+e2e: install ## The whole system as processes
+	@$(PY) -m pytest -q -m e2e tests $(PYTEST_ARGS)
+
+lock: install ## Resolve the dependencies again: requirements/*.lock
+	@scripts/lock $(SERVICES)
+
+bench: install ## Measure our claims of speed as ratios
+	@for file in benchmarks/bench_*.py; do $(PY) "$$file" || exit 1; done
+
+clean: ## Remove the virtual environment, the demo's data and all caches
+	rm -rf .venv .p95 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
