@@ -1,0 +1,87 @@
+"""The one table of every `P95_*` name. A name that is not here is a typo and refused at start.
+
+`python -m phoenix95.common.settings_registry` writes `.env.example`.
+"""
+
+import sys
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+SERVICES: Final = ("feed", "engine", "executor", "monitor", "gateway", "paper")
+SECTIONS: Final = ("common", *SERVICES, "stack", "cli")
+OPS_PORTS: Final[Mapping[str, int]] = {
+    "feed": 9101,
+    "engine": 9102,
+    "executor": 9103,
+    "monitor": 9104,
+    "gateway": 9105,
+    "paper": 9106,
+}
+REQUIRED: Final[Mapping[str, tuple[str, ...]]] = {
+    "feed": ("redis_url",),
+    "engine": ("redis_url",),
+    "executor": ("redis_url", "postgres_url"),
+    "monitor": ("redis_url",),
+    "gateway": ("redis_url", "postgres_url"),
+}
+
+
+class Setting(NamedTuple):
+    """`default` is what the service takes when nothing is set, as text; empty when there is none."""
+
+    section: str
+    default: str
+    doc: str
+    secret: bool = False
+
+
+def variable(section: str, key: str) -> str:
+    """The variable of a key in a section: `P95_X` for common, `P95_<SECTION>_X` for a service."""
+    return f"P95_{key}".upper() if section in {"common", "stack", "cli"} else f"P95_{section}_{key}".upper()
+
+
+_TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, bool], ...]]] = {
+    "common": (
+        ("redis_url", "", "Redis: unix:///path or redis://host:port/0"),
+        ("redis_username", "", "the service's own ACL user"),
+        ("redis_password", "", "its password", True),
+        ("postgres_url", "", "Postgres: postgresql://user:password@host:port/database", True),
+        ("partitions", "16", "partitions of the streams; fixed for the life of a deployment"),
+        ("mode", "paper", "paper or live"),
+        ("exchange_rest_url", "", "the exchange's REST address; empty: the one of the mode"),
+        ("exchange_ws_url", "", "the exchange's websocket address; empty: the one of the mode"),
+        ("log_level", "info", "debug, info, warning or error"),
+        ("log_format", "auto", "json, console, or auto: console on a terminal"),
+        ("http_host", "127.0.0.1", "where /metrics, /livez and /readyz listen"),
+        ("config", "", "a TOML file with the tables [common] and one for each service"),
+    ),
+}
+
+
+def _settings() -> dict[str, Setting]:
+    table = {
+        variable(section, row[0]): Setting(section, *row[1:])  # type: ignore[arg-type]
+        for section, rows in _TABLE.items()
+        for row in rows
+    }
+    for service, port in OPS_PORTS.items():
+        table[variable(service, "http_port")] = Setting(service, str(port), "port of /metrics, /livez and /readyz")
+    return table
+
+
+SETTINGS: Final[Mapping[str, Setting]] = _settings()
+
+
+def env_example() -> str:
+    """The text of `.env.example`: every setting with its default, commented out."""
+    lines = ["# Every setting with its default. Secrets can be read from a file: append _FILE to the name."]
+    for section in SECTIONS:
+        lines += ["", f"# {section}"]
+        for name, setting in SETTINGS.items():
+            if setting.section == section:
+                lines += [f"# {setting.doc}", f"#{name}={setting.default}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(env_example())
