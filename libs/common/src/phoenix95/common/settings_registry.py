@@ -59,11 +59,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
 
 
 def _settings() -> dict[str, Setting]:
-    table = {
-        variable(section, row[0]): Setting(section, *row[1:])  # type: ignore[arg-type]
-        for section, rows in _TABLE.items()
-        for row in rows
-    }
+    table = {variable(section, row[0]): Setting(section, *row[1:]) for section, rows in _TABLE.items() for row in rows}
     for service, port in OPS_PORTS.items():
         table[variable(service, "http_port")] = Setting(service, str(port), "port of /metrics, /livez and /readyz")
     return table
