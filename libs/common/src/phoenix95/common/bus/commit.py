@@ -90,7 +90,10 @@ for k = 3, #KEYS do
   local stop = at + 3 * number(ARGV[at])
   for o = at + 1, stop, 3 do
     local id = ARGV[o]
-    if before(top, id) then
+    if id == '*' then
+      plan[#plan + 1] = k
+      plan[#plan + 1] = o
+    elseif before(top, id) then
       plan[#plan + 1] = k
       plan[#plan + 1] = o
       top = id
@@ -141,11 +144,13 @@ return 1
 class Output(NamedTuple):
     """An entry for an output stream under an id that its cause determines.
 
-    `d` is compared when the id exists already, `s` (stamps) never.
+    `d` is compared when the id exists already, `s` (stamps) never. An `id` of None lets Redis choose: for
+    dead letters, whose causes lie in several streams. Such an entry is never compared, so a fold from an
+    earlier state appends it again. One stream takes either ids of ours or of Redis.
     """
 
     key: str
-    id: StreamId
+    id: StreamId | None
     d: bytes
     s: bytes | None = None
 
@@ -215,7 +220,8 @@ class FencedLog:
         places = self._keys(partition)
         by_key: dict[str, list[Argument]] = {}
         for output in outputs:
-            by_key.setdefault(output.key, []).extend((str(output.id), output.d, output.s or b""))
+            entry_id = "*" if output.id is None else str(output.id)
+            by_key.setdefault(output.key, []).extend((entry_id, output.d, output.s or b""))
         args: list[Argument] = [token, n, ttl_ms, len(offsets) + len(states) + (version is not None)]
         for suffix, offset in offsets.items():
             args += (_OFFSET + suffix, offset)
@@ -224,6 +230,9 @@ class FencedLog:
         if version is not None:
             args += ("version", version)
         for rest in by_key.values():
+            ids = rest[::3]
+            if "*" in ids and any(entry_id != "*" for entry_id in ids):
+                raise ValueError("an output stream takes ids of ours or of Redis, not both")
             args.append(len(rest) // 3)
             args += rest
         reply = await COMMIT.call(self._redis, places[0], (*places, *by_key), args)
