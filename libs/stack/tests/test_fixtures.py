@@ -3,9 +3,10 @@
 from collections.abc import Callable
 
 import psycopg
+from sqlalchemy import create_engine, text
+
 from phoenix95.stack.redis_server import RedisServer
 from phoenix95.stack.testing import SessionRedis
-from sqlalchemy import create_engine, text
 
 
 def test_redis_url_is_an_empty_redis(redis_url: str, redis_server: SessionRedis) -> None:

@@ -31,8 +31,7 @@ class Address:
                 connection.close()
                 raise
             return connection
-        assert self.port is not None
-        return socket.create_connection((LOOPBACK, self.port), timeout=timeout_seconds)
+        return socket.create_connection((LOOPBACK, self.port or 0), timeout=timeout_seconds)
 
 
 def fits_socket(path: Path) -> bool:

@@ -24,11 +24,13 @@ def postgres_binary(name: str = "postgres") -> Path:
 
     Debian keeps `postgres` and `initdb` out of PATH, in a folder for each major version.
     """
-    versions: list[tuple[int, Path]] = []
-    for home in _POSTGRES_HOMES:
-        for folder in home.glob("*/bin"):
-            if folder.parent.name.isdigit() and all((folder / each).exists() for each in ("postgres", "initdb", name)):
-                versions.append((int(folder.parent.name), folder / name))
+    needed = ("postgres", "initdb", name)
+    versions = [
+        (int(folder.parent.name), folder / name)
+        for home in _POSTGRES_HOMES
+        for folder in home.glob("*/bin")
+        if folder.parent.name.isdigit() and all((folder / each).exists() for each in needed)
+    ]
     if versions:
         version, path = max(versions)
         if version >= POSTGRES_OLDEST:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Final
 
@@ -17,8 +18,7 @@ def has_image(image: str) -> bool:
     """Whether a container engine answers and has the image already."""
     if "DOCKER_HOST" not in os.environ and not _SOCKET.exists():
         return False
-    import docker  # imported here: slow, and needed only where an engine is
-
+    docker = import_module("docker")  # here, because it is slow and needed only where an engine is
     try:
         engine = docker.from_env(timeout=3)
         engine.images.get(image)

@@ -38,7 +38,7 @@ def spawn(
             stderr=subprocess.STDOUT,
             start_new_session=True,
             pass_fds=tuple(pass_fds),
-            preexec_fn=_bound_to_parent(death_signal),  # noqa: PLW1509 - this process has no other threads
+            preexec_fn=_bound_to_parent(death_signal),  # safe: the supervisor has no other threads
         )
 
 

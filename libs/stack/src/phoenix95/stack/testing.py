@@ -18,7 +18,7 @@ from phoenix95.stack.external import ExternalPostgres, ExternalRedis
 from phoenix95.stack.postgres_server import PostgresServer
 from phoenix95.stack.redis_server import RedisServer
 
-PASSWORD = "only-for-tests"  # of a server that lives as long as the test run
+PASSWORD = "only-for-tests"  # noqa: S105 - of a server that lives as long as the test run
 _numbers = itertools.count(1)
 
 
