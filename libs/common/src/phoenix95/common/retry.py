@@ -1,6 +1,7 @@
 """Wait for what is away: bounded, jittered back-off that ends when the process is asked to stop."""
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final, TypeVar
@@ -38,11 +39,9 @@ def backoff(
 
 async def pause(stop: asyncio.Event, seconds: float) -> bool:
     """Sleep, but no longer than until `stop`. Returns whether the stop came."""
-    try:
+    with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), max(0.0, seconds))
-    except TimeoutError:
-        return False
-    return True
+    return stop.is_set()
 
 
 async def forever(
