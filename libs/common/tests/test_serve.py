@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
@@ -47,9 +48,13 @@ class Service:
             time.sleep(0.02)
         raise AssertionError(f"the service did not start:\n{self.log()}")
 
+    def open(self, path: str, timeout_s: float = 5.0) -> HTTPResponse:
+        answer: HTTPResponse = urllib.request.urlopen(self.address() + path, timeout=timeout_s)  # noqa: S310 - our own
+        return answer
+
     def get(self, path: str) -> tuple[int, str]:
         try:
-            with urllib.request.urlopen(self.address() + path, timeout=5) as answer:  # noqa: S310 - our own address
+            with self.open(path) as answer:
                 return answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.read().decode()
@@ -139,7 +144,7 @@ def test_a_hung_loop_does_not_answer(start: Start) -> None:
     )
     service.wait_for('"up"')
     time.sleep(0.5)
-    with pytest.raises(OSError, match="timed out"), urllib.request.urlopen(service.address() + "/livez", timeout=0.5):
+    with pytest.raises(OSError, match="timed out"), service.open("/livez", timeout_s=0.5):
         pass
 
 
