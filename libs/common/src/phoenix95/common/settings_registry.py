@@ -55,6 +55,16 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("http_host", "127.0.0.1", "where /metrics, /livez and /readyz listen"),
         ("config", "", "a TOML file with the tables [common] and one for each service"),
     ),
+    "monitor": (
+        ("sample_ms", "3000", "time between two looks at the host, in ms"),
+        ("disk_path", ".", "a path on the file system to watch"),
+    ),
+    "gateway": (
+        ("host", "127.0.0.1", "where the API listens; other than loopback only with an API key"),
+        ("port", "8103", "the API's port"),
+        ("api_key", "", "the key for the header X-API-Key; without it nothing can be ordered", True),
+        ("wait_ms", "2000", "how long an answer waits for the decision, in ms"),
+    ),
 }
 
 
