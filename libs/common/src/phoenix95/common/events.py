@@ -25,7 +25,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
 # ---------------------------------------------------------------- ticks: the engine's only market input
 
 
-class Trade(Event, tag="trade"):
+class Trade(Event, frozen=True, kw_only=True, tag="trade"):
     """One aggregate trade; its id in the stream is `<T>-<aggTradeId>`.
 
     `received_ms` is the feed's own wall clock and never read by the engine. The first trade of each
@@ -42,14 +42,14 @@ class Trade(Event, tag="trade"):
     funding: str | None = msgspec.field(name="f", default=None)
 
 
-class Gap(Event, tag="gap"):
+class Gap(Event, frozen=True, kw_only=True, tag="gap"):
     """Trades that the exchange could not supply; final. Its id is `<T of the next trade>-<last missing>`."""
 
     first: int
     last: int
 
 
-class Seed(Event, tag="seed"):
+class Seed(Event, frozen=True, kw_only=True, tag="seed"):
     """A closed historical bar, written before the first trade of a symbol; its id is `<close time>-0`."""
 
     open_time: int
@@ -61,7 +61,7 @@ class Seed(Event, tag="seed"):
     volume: str
 
 
-class Resume(Event, tag="resume"):
+class Resume(Event, frozen=True, kw_only=True, tag="resume"):
     """A symbol that was unsubscribed starts again behind `after`, the last id of the earlier stretch."""
 
     after: str
@@ -104,7 +104,7 @@ class Quality(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     spread_bps: float | None
 
 
-class Analysis(Event, tag="analysis"):
+class Analysis(Event, frozen=True, kw_only=True, tag="analysis"):
     """What the engine concludes at a bar's close, or (`request` set) to a request from outside.
 
     `cause` is the id of the tick that closed the bar, `as_of` for a request the last tick that was folded.
@@ -143,7 +143,7 @@ class Analysis(Event, tag="analysis"):
     trade: bool = True
 
 
-class Marker(Event, tag="marker"):
+class Marker(Event, frozen=True, kw_only=True, tag="marker"):
     """A change that governs the analyses from this tick on: `kind` is config, schema or quarantine."""
 
     symbol: str
@@ -155,7 +155,7 @@ class Marker(Event, tag="marker"):
 EngineOutput = Analysis | Marker
 
 
-class Request(Event, tag="request"):
+class Request(Event, frozen=True, kw_only=True, tag="request"):
     """An analysis asked for from outside. Its stream id is its name; `trade` asks to trade what comes out.
 
     `side` None asks for the engine's own opinion. `requested_at` is the asker's exchange time. Explicit
@@ -189,7 +189,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     numbers: dict[str, str]
 
 
-class Decided(Event, tag="decided"):
+class Decided(Event, frozen=True, kw_only=True, tag="decided"):
     """The gates' answer to one analysis. Exactly one for each analysis and reply."""
 
     analysis_id: str
@@ -203,7 +203,7 @@ class Decided(Event, tag="decided"):
     request: str | None = None
 
 
-class OrderChanged(Event, tag="order"):
+class OrderChanged(Event, frozen=True, kw_only=True, tag="order"):
     """An order moved on. `role` is entry, stop, target or exit; `state` is the intent's state."""
 
     analysis_id: str
@@ -222,7 +222,7 @@ class OrderChanged(Event, tag="order"):
     request: str | None = None
 
 
-class PositionChanged(Event, tag="position"):
+class PositionChanged(Event, frozen=True, kw_only=True, tag="position"):
     """A position opened, was protected, or closed. Amounts in quote currency; fees are positive costs."""
 
     analysis_id: str
@@ -244,19 +244,19 @@ OrderEvent = Decided | OrderChanged | PositionChanged
 # ---------------------------------------------------------------- commands
 
 
-class Subscribe(Event, tag="subscribe"):
+class Subscribe(Event, frozen=True, kw_only=True, tag="subscribe"):
     """Start trading data of a symbol."""
 
     symbol: str
 
 
-class Unsubscribe(Event, tag="unsubscribe"):
+class Unsubscribe(Event, frozen=True, kw_only=True, tag="unsubscribe"):
     """Stop trading data of a symbol."""
 
     symbol: str
 
 
-class ClosePosition(Event, tag="close_position"):
+class ClosePosition(Event, frozen=True, kw_only=True, tag="close_position"):
     """Close what is held in a symbol at the market; a person's decision."""
 
     symbol: str
@@ -266,7 +266,7 @@ class ClosePosition(Event, tag="close_position"):
 Command = Subscribe | Unsubscribe | ClosePosition
 
 
-class Ack(Event, tag="ack"):
+class Ack(Event, frozen=True, kw_only=True, tag="ack"):
     """The outcome of a command, by the id of its entry."""
 
     command_id: str
@@ -278,7 +278,7 @@ class Ack(Event, tag="ack"):
 # ---------------------------------------------------------------- operation
 
 
-class HostSample(Event, tag="host"):
+class HostSample(Event, frozen=True, kw_only=True, tag="host"):
     """One look at the machine. `ts_wall_ms` is wall-clock time, because hosts have no exchange time."""
 
     ts_wall_ms: int
@@ -304,7 +304,7 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     threads: int
 
 
-class Alert(Event, tag="alert"):
+class Alert(Event, frozen=True, kw_only=True, tag="alert"):
     """Something a person should know."""
 
     ts_wall_ms: int
@@ -315,7 +315,7 @@ class Alert(Event, tag="alert"):
     symbol: str | None = None
 
 
-class Heartbeat(Event, tag="heartbeat"):
+class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
     """A service says it lives, and when it last got something done (wall-clock ms)."""
 
     service: str
@@ -325,7 +325,7 @@ class Heartbeat(Event, tag="heartbeat"):
     progress_wall_ms: int
 
 
-class DeadLetter(Event, tag="dead"):
+class DeadLetter(Event, frozen=True, kw_only=True, tag="dead"):
     """An entry nobody could read, kept whole: `fields` as text, `source` its stream, `entry_id` its id."""
 
     source: str

@@ -41,4 +41,7 @@ def scaled(text: str) -> int:
     Digits beyond the eighth are cut. Raises ValueError when `text` is no plain decimal number.
     """
     whole, _, fraction = text.partition(".")
+    # int() alone would take signs, spaces, underscores and the digits of other scripts
+    if not (text.isascii() and whole.isdigit() and (fraction.isdigit() or not fraction)):
+        raise ValueError(f"{text!r} is no plain decimal number")
     return int(whole + fraction[:SCALE_DIGITS].ljust(SCALE_DIGITS, "0"))

@@ -2,8 +2,19 @@
 
 import msgspec
 
-from phoenix95.common.events import Ack, Alert, Command, DeadLetter, EngineOutput, Event, Heartbeat, HostSample
-from phoenix95.common.events import OrderEvent, Request, Tick
+from phoenix95.common.events import (
+    Ack,
+    Alert,
+    Command,
+    DeadLetter,
+    EngineOutput,
+    Event,
+    Heartbeat,
+    HostSample,
+    OrderEvent,
+    Request,
+    Tick,
+)
 
 _encoder = msgspec.json.Encoder(order="deterministic")
 
