@@ -1,0 +1,1 @@
+"""What the monitor looks at: the only home of psutil."""
