@@ -47,6 +47,8 @@ _TRANSIENT: Final = (
 # Errors that the driver does not give a class of their own, by the first word of the reply.
 _TRANSIENT_WORDS: Final = frozenset({"BUSY", "LOADING", "MASTERDOWN", "MISCONF", "NOREPLICAS", "OOM", "UNKILLABLE"})
 
+_DENIED_IN_SCRIPT: Final = ("The user executing the script", "ACL failure in script")  # Redis 7.0, and 7.2 on
+
 
 def connect(url: str, *, name: str, username: str | None = None, password: str | None = None) -> Connection:
     """A client for commands; nothing is sent before the first one. `name` shows in CLIENT LIST.
@@ -119,8 +121,9 @@ class translated:  # noqa: N801  reads as a verb: `with translated("publish"):`
 
 def translate(what: str, error: BaseException) -> Phoenix95Error | None:
     """Our error for one of the driver's; None when it is not in the table."""
-    # Refused credentials are a ConnectionError to the driver: they must be looked at first.
-    if isinstance(error, _CREDENTIALS):
+    # Refused credentials are a ConnectionError to the driver, and on connecting only the cause of one.
+    denied = isinstance(error, ResponseError) and any(words in str(error) for words in _DENIED_IN_SCRIPT)
+    if denied or isinstance(error, _CREDENTIALS) or isinstance(error.__cause__, _CREDENTIALS):
         return ConfigError(f"P95_REDIS_USERNAME, P95_REDIS_PASSWORD: Redis refused {what}: {error}")
     if isinstance(error, _TRANSIENT):
         return TransientError(f"Redis, {what}: {error}")
