@@ -179,6 +179,10 @@ def test_a_bad_secret_is_not_in_the_message(tmp_path: Path) -> None:
     [
         ("[toy]\nsped = 1\n", "unknown key 'sped' in [toy]; did you mean speed?"),
         ("[common]\nspeed = 1\n", "unknown key 'speed' in [common]"),
+        ("[common]\ntoy_speed = 1\n", "unknown key 'toy_speed' in [common]"),
+        ("[common]\nfeed_http_port = 1\n", "unknown key 'feed_http_port' in [common]"),
+        ("[common]\nconfig = 'x'\n", "unknown key 'config' in [common]"),
+        ("[toy]\npartitions = 1\n", "unknown key 'partitions' in [toy]"),
         ("[tyo]\nspeed = 1\n", "unknown table or key 'tyo'; did you mean toy?"),
         ("speed = 1\n", "unknown table or key 'speed'"),
         ("[feed]\nhttp_prt = 1\n", "unknown key 'http_prt' in [feed]; did you mean http_port?"),

@@ -7,7 +7,7 @@ the fields of `Common` are `P95_X` and live in `[common]`. A secret may also com
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
@@ -95,7 +95,7 @@ def load(cls: type[T], service: str, env: Mapping[str, str]) -> T:
     fields = {_name(service, field.name): field for field in msgspec.structs.fields(cls)}
     known = fields.keys() | SETTINGS.keys()
     secrets = {name for name, field in fields.items() if _holds(field.type, Secret)}
-    found: dict[str, tuple[str, Any]] = dict(_from_file(env.get(CONFIG_FILE, ""), service, known))
+    found: dict[str, tuple[str, Any]] = dict(_from_file(env.get(CONFIG_FILE, ""), _keys(service, cls)))
     found.update(_from_environment(env, known, secrets))
     values: dict[str, Any] = {}
     for name, field in fields.items():
@@ -123,25 +123,36 @@ def _name(service: str, field: str) -> str:
     return variable("common" if field in Common.__struct_fields__ else service, field)
 
 
-def _from_file(path: str, service: str, known: set[str]) -> Iterator[tuple[str, tuple[str, Any]]]:
-    """Yield (variable, (where, value)). Tables of other services are checked for typos and skipped."""
+def _keys(service: str, cls: type[Common]) -> dict[str, dict[str, str]]:
+    """For each table of the file its keys and the variables that they stand for."""
+    tables: dict[str, dict[str, str]] = {section: {} for section in (*SECTIONS, service)}
+    for name, setting in SETTINGS.items():
+        if name != CONFIG_FILE:
+            tables[setting.section][name.removeprefix(variable(setting.section, "")).lower()] = name
+    for field in cls.__struct_fields__:
+        section = "common" if field in Common.__struct_fields__ else service
+        tables[section][field] = variable(section, field)
+    return tables
+
+
+def _from_file(path: str, tables: Mapping[str, Mapping[str, str]]) -> Iterator[tuple[str, tuple[str, Any]]]:
+    """Yield (variable, (where, value)). The tables of other services are checked for typos too."""
     if not path:
         return
     try:
-        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        content = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{CONFIG_FILE}: cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{CONFIG_FILE}: {path} is not TOML: {error}") from error
-    for section, table in tables.items():
-        if not isinstance(table, dict) or section not in {*SECTIONS, service}:
-            raise ConfigError(f"{path}: unknown table or key {section!r}{_meant(section, (*SECTIONS, service))}")
+    for section, table in content.items():
+        if not isinstance(table, dict) or section not in tables:
+            raise ConfigError(f"{path}: unknown table or key {section!r}{_meant(section, tables)}")
+        keys = tables[section]
         for key, value in table.items():
-            name = variable(section, key)
-            if name not in known:
-                keys = [other.removeprefix(variable(section, "")).lower() for other in known]
+            if key not in keys:
                 raise ConfigError(f"{path}: unknown key {key!r} in [{section}]{_meant(key, keys)}")
-            yield name, (f"{path}: [{section}] {key}", value)
+            yield keys[key], (f"{path}: [{section}] {key}", value)
 
 
 def _from_environment(
@@ -199,6 +210,6 @@ def _holds(kind: Any, wanted: type) -> bool:
     return any(_holds(part, wanted) for part in get_args(kind))
 
 
-def _meant(name: str, known: Any) -> str:
+def _meant(name: str, known: Iterable[str]) -> str:
     close = difflib.get_close_matches(name, sorted(known), n=1)
     return f"; did you mean {close[0]}?" if close else ""

@@ -55,6 +55,16 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("http_host", "127.0.0.1", "where /metrics, /livez and /readyz listen"),
         ("config", "", "a TOML file with the tables [common] and one for each service"),
     ),
+    "feed": (
+        ("source", "binance", "where market data comes from"),
+        ("symbols", "BTCUSDT,ETHUSDT,BNBUSDT,ADAUSDT,XRPUSDT", "the symbols of the first start"),
+        ("seed_bars", "1440", "one-minute bars of history before a symbol's first trade; 0: none"),
+        ("batch_max", "500", "trades of a symbol in one call to Redis at most"),
+        ("linger_ms", "2", "how long the first trade of a batch waits for more, in ms"),
+        ("line_max", "10000", "trades of a symbol that may wait while Redis is away"),
+        ("backfill_max", "50000", "trades fetched again for one hole at most"),
+        ("backfill_wait_ms", "60000", "ms without progress after which a hole becomes a gap"),
+    ),
     "monitor": (
         ("sample_ms", "3000", "time between two looks at the host, in ms"),
         ("disk_path", ".", "a path on the file system to watch"),
@@ -64,6 +74,10 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("port", "8103", "the API's port"),
         ("api_key", "", "the key for the header X-API-Key; without it nothing can be ordered", True),
         ("wait_ms", "2000", "how long an answer waits for the decision, in ms"),
+    ),
+    "cli": (
+        ("gateway_url", "", "the gateway's address; empty: that of the system running here"),
+        ("api_key", "", "the gateway's API key; empty: that of the system running here", True),
     ),
 }
 
