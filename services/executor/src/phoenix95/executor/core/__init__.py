@@ -1,0 +1,1 @@
+"""Decisions of the money path: plain functions over frozen structs."""

@@ -1,0 +1,116 @@
+"""One analysis in, one decision out: refused with its reasons, or the trade with every order it needs."""
+
+from decimal import Decimal
+
+import msgspec
+
+from phoenix95.common.events import Analysis, Decided, Side, Verdict
+from phoenix95.common.ids import client_order_id
+from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
+from phoenix95.executor.core.gates import verdicts
+from phoenix95.executor.core.group import Group, Trade
+from phoenix95.executor.core.intents import ROLE_LETTERS, Intent, Role
+from phoenix95.executor.core.sizing import Rules
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """`group` is None unless the analysis was accepted; then it holds the entry, stop, target and exit, PLANNED."""
+
+    analysis: Analysis
+    decided: Decided
+    candidate: Candidate | None
+    group: Group | None
+
+
+def decide(
+    analysis: Analysis,
+    *,
+    account: str,
+    now_ms: int,
+    uncertainty_ms: float | None,
+    rules: Rules | None,
+    book: Book,
+    limits: Limits,
+) -> Decision:
+    """Ask the gates. Only an analysis that says EXECUTE, names a side and may be traded comes before them."""
+    not_asked = _not_asked(analysis)
+    if not_asked is not None:
+        return Decision(
+            analysis=analysis, decided=_decided(analysis, now_ms, False, not_asked), candidate=None, group=None
+        )
+    found = candidate(analysis, now_ms=now_ms, uncertainty_ms=uncertainty_ms, rules=rules, book=book, limits=limits)
+    said = verdicts(found, book, limits)
+    refused = [f"{verdict.gate}: {verdict.reason}" for verdict in said if verdict.reason is not None]
+    if refused:
+        decided = _decided(analysis, now_ms, False, "; ".join(refused), said)
+        return Decision(analysis=analysis, decided=decided, candidate=found, group=None)
+    decided = _decided(analysis, now_ms, True, "all gates passed", said)
+    return Decision(analysis=analysis, decided=decided, candidate=found, group=planned(found, account))
+
+
+def planned(accepted: Candidate, account: str) -> Group:
+    """The trade and its four orders: what protects it and what ends it are stored before it is entered."""
+    analysis, stop_price = accepted.analysis, accepted.stop_price
+    if stop_price is None or analysis.side is None:
+        raise ValueError(f"{analysis.id} has no stop or no side")
+    trade = Trade(
+        analysis_id=analysis.id,
+        symbol=analysis.symbol,
+        position_side=accepted.position_side,
+        leverage=analysis.leverage,
+        price=accepted.price,
+        stop_price=stop_price,
+        target_price=accepted.target_price,
+        hold_ms=analysis.hold_ms,
+        expires_ms=analysis.expires_at,
+        request=analysis.request,
+    )
+    roles: list[Role] = ["entry", "stop", "exit"]
+    if accepted.target_price is not None:
+        roles.insert(2, "target")
+    quantity = accepted.sized.quantity
+    bare = Group(trade=trade, intents=())
+    intents = tuple(
+        attempt(bare, role, number=0, account=account, now_ms=accepted.now_ms, quantity=quantity) for role in roles
+    )
+    return Group(trade=trade, intents=intents)
+
+
+def attempt(group: Group, role: Role, *, number: int, account: str, now_ms: int, quantity: Decimal) -> Intent:
+    """The `number`-th attempt of a role, PLANNED. Its client id is a function of its cause."""
+    trade = group.trade
+    opening: Side = "BUY" if trade.position_side == "LONG" else "SELL"
+    return Intent(
+        client_id=client_order_id(account, trade.analysis_id, ROLE_LETTERS[role], number),
+        analysis_id=trade.analysis_id,
+        symbol=trade.symbol,
+        role=role,
+        attempt=number,
+        side=opening if role == "entry" else group.closing_side,
+        position_side=trade.position_side,
+        quantity=quantity,
+        trigger_price={"stop": trade.stop_price, "target": trade.target_price}.get(role),
+        updated_ms=now_ms,
+    )
+
+
+def _not_asked(analysis: Analysis) -> str | None:
+    if analysis.action != "EXECUTE":
+        return "; ".join((f"the engine says {analysis.action}", *analysis.reasoning))
+    if analysis.side is None:
+        return "EXECUTE without a side"
+    return None if analysis.trade else "only an analysis was asked for"
+
+
+def _decided(analysis: Analysis, now_ms: int, accepted: bool, reason: str, said: tuple[Verdict, ...] = ()) -> Decided:
+    return Decided(
+        analysis_id=analysis.id,
+        symbol=analysis.symbol,
+        ts=now_ms,
+        action=analysis.action,
+        side=analysis.side,
+        accepted=accepted,
+        reason=reason,
+        verdicts=said,
+        request=analysis.request,
+    )

@@ -1,0 +1,14 @@
+"""The evidence must agree strongly enough."""
+
+from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.gates import Finding, gate
+
+
+@gate("signal")
+def confidence(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
+    value = candidate.analysis.confidence
+    numbers = {"confidence": str(value), "at_least": str(limits.confidence_min)}
+    # written so that NaN is refused
+    if value >= float(limits.confidence_min):
+        return Finding(None, numbers)
+    return Finding(f"confidence {value} is under {limits.confidence_min}", numbers)

@@ -1,0 +1,129 @@
+"""One trade with all its orders and fills: what every step of the order protocol looks at."""
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from phoenix95.common.errors import InvariantBroken
+from phoenix95.common.events import Side
+from phoenix95.common.money import ZERO
+from phoenix95.executor.core.intents import Intent, PositionSide, Role
+
+Stage = Literal["ENTERING", "PROTECTING", "PROTECTED", "CLOSING", "CLOSED", "FAILED"]
+ExitReason = Literal["stop_loss", "take_profit", "time_barrier", "manual", "flatten", "unprotected", "external"]
+
+
+class Fill(msgspec.Struct, frozen=True, kw_only=True):
+    """One trade of the exchange's own list, keyed by its `trade_id`. `fee` is a cost in `fee_asset`."""
+
+    trade_id: int
+    order_id: str
+    symbol: str
+    side: Side
+    position_side: PositionSide
+    price: Decimal
+    quantity: Decimal
+    fee: Decimal
+    fee_asset: str
+    realized_pnl: Decimal
+    time_ms: int
+
+
+class Trade(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade that passed the gates. `naked_since_ms` is None while a verified stop is there or nothing is held.
+
+    `price` is what the gates were asked with. `close_reason` set means: get out, and why. `opened_ms` is when the
+    entry was first seen filled.
+    """
+
+    analysis_id: str
+    symbol: str
+    position_side: PositionSide
+    leverage: int
+    price: Decimal
+    stop_price: Decimal
+    target_price: Decimal | None
+    hold_ms: int
+    expires_ms: int
+    stage: Stage = "ENTERING"
+    opened_ms: int | None = None
+    naked_since_ms: int | None = None
+    close_reason: ExitReason | None = None
+    request: str | None = None
+
+
+class Group(msgspec.Struct, frozen=True, kw_only=True):
+    """A trade, its intents by creation, and the fills of its symbol and side since it began."""
+
+    trade: Trade
+    intents: tuple[Intent, ...]
+    fills: tuple[Fill, ...] = ()
+
+    @property
+    def entry(self) -> Intent:
+        return self.of("entry")[0]
+
+    @property
+    def closing_side(self) -> Side:
+        return "SELL" if self.trade.position_side == "LONG" else "BUY"
+
+    def of(self, role: Role) -> tuple[Intent, ...]:
+        """All attempts of a role, in order."""
+        return tuple(sorted((intent for intent in self.intents if intent.role == role), key=lambda one: one.attempt))
+
+    def intent(self, client_id: str) -> Intent:
+        """Raises InvariantBroken when the trade has no such intent."""
+        for intent in self.intents:
+            if intent.client_id == client_id:
+                return intent
+        raise InvariantBroken(f"trade {self.trade.analysis_id} has no intent {client_id}")
+
+    @property
+    def foreign_fills(self) -> tuple[Fill, ...]:
+        """Fills of orders that are none of ours: a person, a liquidation, the exchange."""
+        ours = {intent.order_id for intent in self.intents}
+        return tuple(fill for fill in self.fills if fill.order_id not in ours)
+
+    @property
+    def held(self) -> Decimal:
+        """What we believe is open, in base units: entered, less all that our orders and others closed."""
+        closed = sum((intent.filled for intent in self.intents if intent.role != "entry"), ZERO)
+        for fill in self.foreign_fills:
+            closed += fill.quantity if fill.side == self.closing_side else -fill.quantity
+        return self.entry.filled - closed
+
+    def fills_of(self, intent: Intent) -> tuple[Fill, ...]:
+        return tuple(fill for fill in self.fills if fill.order_id == intent.order_id)
+
+    @property
+    def fills_complete(self) -> bool:
+        """Whether the exchange's list of trades has arrived for all that our orders say was filled."""
+        return all(
+            sum((fill.quantity for fill in self.fills_of(intent)), ZERO) == intent.filled
+            for intent in self.intents
+            if intent.filled > 0
+        )
+
+    @property
+    def protected(self) -> bool:
+        """Whether a stop was seen in the exchange's open list, of whatever size."""
+        return any(stop.state == "OPEN" for stop in self.of("stop"))
+
+
+def with_intent(group: Group, changed: Intent, now_ms: int) -> Group:
+    """The group with one intent replaced (or added), and the trade's naked time and opening kept up to date."""
+    others = tuple(intent for intent in group.intents if intent.client_id != changed.client_id)
+    return with_marks(msgspec.structs.replace(group, intents=(*others, changed)), now_ms)
+
+
+def with_marks(group: Group, now_ms: int) -> Group:
+    """Derive `opened_ms` and `naked_since_ms` from what the intents say."""
+    trade = group.trade
+    naked = group.held > 0 and not group.protected
+    opened = trade.opened_ms if trade.opened_ms is not None or group.entry.filled == 0 else now_ms
+    since = (trade.naked_since_ms if trade.naked_since_ms is not None else now_ms) if naked else None
+    if (opened, since) == (trade.opened_ms, trade.naked_since_ms):
+        return group
+    marked = msgspec.structs.replace(trade, opened_ms=opened, naked_since_ms=since)
+    return msgspec.structs.replace(group, trade=marked)

@@ -1,0 +1,87 @@
+"""An order that we mean to place, and the only ways it may move on."""
+
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+import msgspec
+
+from phoenix95.common.errors import InvariantBroken
+from phoenix95.common.events import Side
+from phoenix95.common.money import ZERO
+
+Role = Literal["entry", "stop", "target", "exit"]
+PositionSide = Literal["LONG", "SHORT"]
+State = Literal["PLANNED", "SENT", "ACCEPTED", "OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"]
+
+TERMINAL: Final[frozenset[State]] = frozenset({"FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"})
+CONDITIONAL: Final[frozenset[Role]] = frozenset({"stop", "target"})
+ROLE_LETTERS: Final[dict[Role, str]] = {"entry": "e", "stop": "s", "target": "t", "exit": "x"}
+
+# SENT: the request may be on its way, nothing is known. ACCEPTED: acknowledged, but a conditional order counts
+# only when it was seen in the open list (OPEN). ABSENT: the exchange knows nothing of it and no longer can.
+LEGAL: Final[dict[State, frozenset[State]]] = {
+    "PLANNED": frozenset({"SENT", "EXPIRED", "CANCELED"}),
+    "SENT": frozenset({"ACCEPTED", "OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"}),
+    "ACCEPTED": frozenset({"OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"}),
+    "OPEN": frozenset({"PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"}),
+    "PARTIAL": frozenset({"PARTIAL", "FILLED", "CANCELED", "EXPIRED"}),
+    "FILLED": frozenset(),
+    "CANCELED": frozenset(),
+    "REJECTED": frozenset(),
+    "ABSENT": frozenset(),
+    "EXPIRED": frozenset(),
+}
+
+
+class Intent(msgspec.Struct, frozen=True, kw_only=True):
+    """One order by its client id. Times are exchange ms; quantities are in base units.
+
+    `signed_ms` is the timestamp that the request carries and `deadline_ms` the last moment at which the exchange
+    still takes it; both None before it was signed. `venue_id` is the exchange's id (of the conditional order for
+    a stop or target), `order_id` the plain order in which the fills are. `not_found` counts authoritative answers
+    "no such order"; `refusal` is the exchange's code of a definite refusal.
+    """
+
+    client_id: str
+    analysis_id: str
+    symbol: str
+    role: Role
+    attempt: int
+    side: Side
+    position_side: PositionSide
+    quantity: Decimal
+    trigger_price: Decimal | None = None
+    state: State = "PLANNED"
+    signed_ms: int | None = None
+    deadline_ms: int | None = None
+    venue_id: str | None = None
+    order_id: str | None = None
+    filled: Decimal = ZERO
+    average_price: Decimal | None = None
+    not_found: int = 0
+    refusal: int | None = None
+    reason: str | None = None
+    updated_ms: int = 0
+
+    @property
+    def live(self) -> bool:
+        """Whether the exchange may hold it or may still come to hold it."""
+        return self.state not in TERMINAL and self.state != "PLANNED"
+
+    @property
+    def conditional(self) -> bool:
+        return self.role in CONDITIONAL
+
+
+def move(intent: Intent, state: State, **changes: Any) -> Intent:
+    """The intent in its next state. Raises InvariantBroken on a move that is not in the table.
+
+    The same state again is a repeated observation, allowed except after the end; what was filled never shrinks.
+    """
+    again = state == intent.state and state not in TERMINAL
+    if not again and state not in LEGAL[intent.state]:
+        raise InvariantBroken(f"intent {intent.client_id} ({intent.role}): {intent.state} -> {state} is no legal move")
+    moved = msgspec.structs.replace(intent, state=state, **changes)
+    if moved.filled < intent.filled:
+        raise InvariantBroken(f"intent {intent.client_id}: filled fell from {intent.filled} to {moved.filled}")
+    return moved

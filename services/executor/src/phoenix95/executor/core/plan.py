@@ -1,0 +1,228 @@
+"""The order protocol as one pure question: given all that is stored of a trade, what is the next move?
+
+The shell carries a move out, stores what came of it, and asks again. A crash at any point loses nothing, because
+the answer depends on what is stored and on the time alone. The order of the branches is the order of urgency:
+first what is unknown about the entry, then protection, then the rest.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+import msgspec
+
+from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.group import ExitReason, Group
+from phoenix95.executor.core.intents import TERMINAL, Intent, Role
+
+WOULD_TRIGGER: Final = -2021  # the price is already beyond the trigger
+TARGET_ATTEMPTS: Final = 5
+REFUSED_PAUSE_MS: Final = 200
+REFUSED_PAUSE_MAX_MS: Final = 5_000
+
+
+class Bounds(msgspec.Struct, frozen=True, kw_only=True):
+    """`naked_ms` and `margin_ms` are exchange ms, pauses are real ones. `unresolved_max` requests of one role may be
+    unknown at a time: repeating a reducing order is harmless, but not without end."""
+
+    naked_ms: int = 5_000
+    margin_ms: int = 10_000
+    refusals_max: int = 3
+    unresolved_max: int = 3
+    poll_ms: int = 1_000
+    look_ms: int = 200
+
+
+class Send(msgspec.Struct, frozen=True):
+    """Sign, store, send: once."""
+
+    client_id: str
+    quantity: Decimal
+
+
+class Look(msgspec.Struct, frozen=True):
+    """Ask the exchange about everything that is not finished; come back after `pause_ms` if nothing changed."""
+
+    pause_ms: int
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """Store another attempt of a role. `look_first`: the last one was refused, so find out what is still held."""
+
+    role: Role
+    look_first: bool = False
+
+
+class Cancel(msgspec.Struct, frozen=True):
+    """Cancel a conditional order that is no longer needed."""
+
+    client_id: str
+
+
+class Abandon(msgspec.Struct, frozen=True):
+    """The entry was never sent and must not be any more."""
+
+    reason: str
+
+
+class Fail(msgspec.Struct, frozen=True):
+    """The entry ended without a fill."""
+
+    reason: str
+
+
+class BeginClose(msgspec.Struct, frozen=True):
+    """Decide to get out. `halt`: the symbol takes no new entries until a person says so, and an alert is raised."""
+
+    reason: ExitReason
+    halt: str | None = None
+
+
+class MarkProtected(msgspec.Struct, frozen=True):
+    """Stop (and target, if there is one to be had) were seen in the list of open orders."""
+
+
+class Finish(msgspec.Struct, frozen=True):
+    """Nothing is held, nothing is open, every fill is known."""
+
+    reason: ExitReason
+
+
+Move = Send | Look | Plan | Cancel | Abandon | Fail | BeginClose | MarkProtected | Finish
+
+
+def next_move(group: Group, *, now_ms: int, modes: Modes, bounds: Bounds) -> Move:
+    """What to do now. `now_ms` is exchange time."""
+    entry = group.entry
+    if entry.state == "PLANNED":
+        return _enter(group, entry, now_ms, modes)
+    if entry.filled == 0:
+        if entry.state not in TERMINAL:
+            return Look(bounds.look_ms)
+        return Fail(entry.reason or f"the entry is {entry.state}")
+    held = group.held
+    if held < 0:  # a fill that we count twice until its order is known; looking resolves it
+        return Look(bounds.look_ms)
+    if held == 0:
+        return _wind_up(group, bounds)
+    if group.trade.close_reason is not None:
+        return _close(group, held, now_ms, bounds)
+    return _reason_to_close(group, now_ms, modes, bounds) or _protect(group, held, bounds)
+
+
+def exit_reason(group: Group) -> ExitReason:
+    """Why a trade that holds nothing any more was closed."""
+    trade = group.trade
+    if trade.close_reason is not None and any(one.filled for one in group.of("exit")):
+        return trade.close_reason
+    if any(one.filled for one in group.of("stop")):
+        return "stop_loss"
+    if any(one.filled for one in group.of("target")):
+        return "take_profit"
+    return "external"
+
+
+def _enter(group: Group, entry: Intent, now_ms: int, modes: Modes) -> Move:
+    trade = group.trade
+    if trade.close_reason is not None:
+        return Abandon(f"closed before it was entered: {trade.close_reason}")
+    if now_ms > trade.expires_ms:
+        return Abandon(f"expired {now_ms - trade.expires_ms} ms ago")
+    blocked = modes.blocking(trade.symbol)
+    return Send(entry.client_id, entry.quantity) if blocked is None else Abandon(blocked)
+
+
+def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> BeginClose | None:
+    trade = group.trade
+    refusals = [one.refusal for one in group.of("stop") if one.state == "REJECTED"]
+    if modes.flattening(trade.symbol):
+        return BeginClose("flatten")
+    if WOULD_TRIGGER in refusals and not group.protected:
+        return BeginClose("stop_loss")
+    if len(refusals) >= bounds.refusals_max and not group.protected:
+        return BeginClose("unprotected", halt=f"the exchange refused {len(refusals)} stops, last code {refusals[-1]}")
+    since = trade.naked_since_ms
+    if since is not None and now_ms - since > bounds.naked_ms:
+        return BeginClose("unprotected", halt=f"no verified stop for {now_ms - since} ms")
+    if any(one.refusal == WOULD_TRIGGER for one in group.of("target")):
+        return BeginClose("take_profit")
+    if trade.opened_ms is not None and now_ms >= trade.opened_ms + trade.hold_ms:
+        return BeginClose("time_barrier")
+    return None
+
+
+def _protect(group: Group, held: Decimal, bounds: Bounds) -> Move:
+    """A verified stop of the right size, then the target, then away with what is left over."""
+    stop = _good(group.of("stop"), held)
+    if stop is None:
+        return _secure(group, "stop", held, bounds)
+    target = None
+    if group.trade.target_price is not None and not _gave_up_target(group, bounds):
+        target = _good(group.of("target"), held)
+        if target is None:
+            return _secure(group, "target", held, bounds)
+    for other in group.intents:
+        if other.conditional and other.state in ("ACCEPTED", "OPEN") and other not in (stop, target):
+            return Cancel(other.client_id)
+    if group.trade.stage != "PROTECTED":
+        return MarkProtected()
+    return Look(bounds.poll_ms)
+
+
+def _secure(group: Group, role: Role, held: Decimal, bounds: Bounds) -> Move:
+    """Bring a conditional order of size `held` into the list of open ones.
+
+    A request whose outcome is unknown, and that a first question did not find, is not waited for: another attempt
+    with another id follows at once, because a second reducing order can do no harm and a naked position can.
+    """
+    attempts = group.of(role)
+    for one in attempts:
+        if one.state == "PLANNED":
+            return Send(one.client_id, held)
+    if any(one.quantity == held and _promising(one) for one in attempts):
+        return Look(bounds.look_ms)
+    if sum(one.state == "SENT" for one in attempts) >= bounds.unresolved_max:
+        return Look(bounds.look_ms)
+    return Plan(role)
+
+
+def _close(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
+    """Reduce at the market until nothing is held. The stop stays where it is until then."""
+    exits = group.of("exit")
+    live = [one for one in exits if one.live]
+    if any(one.not_found == 0 for one in live) or len(live) >= bounds.unresolved_max:
+        return Look(bounds.look_ms)
+    for one in exits:
+        if one.state == "PLANNED":
+            return Send(one.client_id, held)
+    refused = sum(one.state == "REJECTED" for one in exits)
+    if refused and exits[-1].state == "REJECTED":
+        pause_ms = min(REFUSED_PAUSE_MAX_MS, REFUSED_PAUSE_MS * 2 ** min(refused, 10))
+        if now_ms - exits[-1].updated_ms < pause_ms:
+            return Look(bounds.look_ms)
+        return Plan("exit", look_first=True)
+    return Plan("exit")
+
+
+def _wind_up(group: Group, bounds: Bounds) -> Move:
+    """Nothing is held: cancel what is left, resolve what is unknown, wait for the fills, finish."""
+    for one in group.intents:
+        if one.conditional and one.state in ("ACCEPTED", "OPEN"):
+            return Cancel(one.client_id)
+    if any(one.live for one in group.intents) or not group.fills_complete:
+        return Look(bounds.look_ms)
+    return Finish(exit_reason(group))
+
+
+def _good(attempts: tuple[Intent, ...], held: Decimal) -> Intent | None:
+    return next((one for one in attempts if one.state == "OPEN" and one.quantity == held), None)
+
+
+def _promising(one: Intent) -> bool:
+    return one.state == "ACCEPTED" or (one.state == "SENT" and one.not_found == 0)
+
+
+def _gave_up_target(group: Group, bounds: Bounds) -> bool:
+    """A target is wanted, not needed: after enough refusals stop and time barrier must do."""
+    attempts = group.of("target")
+    refused = sum(one.state == "REJECTED" for one in attempts)
+    return refused >= bounds.refusals_max or len(attempts) >= TARGET_ATTEMPTS

@@ -1,0 +1,65 @@
+"""From a fraction of equity to a quantity that the exchange takes."""
+
+from decimal import ROUND_UP, Decimal
+from typing import Final
+
+import msgspec
+
+from phoenix95.common.money import floor_to
+
+# A market order is checked against the mark price, which may lie under ours: stay clear of the minimum.
+MIN_NOTIONAL_MARGIN: Final = Decimal("1.01")
+
+
+class Rules(msgspec.Struct, frozen=True, kw_only=True):
+    """What the exchange demands of a symbol's orders. Steps and limits are those of market orders."""
+
+    symbol: str
+    trading: bool
+    price_tick: Decimal
+    quantity_step: Decimal
+    quantity_min: Decimal
+    quantity_max: Decimal
+    notional_min: Decimal
+
+
+class Sized(msgspec.Struct, frozen=True, kw_only=True):
+    """`quantity` in base units, 0 when nothing fits, and `problem` says why. `raised`: up to the minimum."""
+
+    quantity: Decimal
+    notional: Decimal
+    raised: bool
+    problem: str | None = None
+
+
+def size(*, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fraction_max: Decimal) -> Sized:
+    """The quantity whose notional is `fraction` of `equity`, rounded down to the step.
+
+    A quantity under the exchange's minimum is raised to it when that stays within `fraction_max` of equity;
+    otherwise nothing fits.
+    """
+    if price <= 0 or equity <= 0 or fraction <= 0:
+        return _nothing(f"cannot size {fraction} of equity {equity} at price {price}")
+    quantity = floor_to(fraction * equity / price, rules.quantity_step)
+    if quantity > rules.quantity_max:
+        quantity = floor_to(rules.quantity_max, rules.quantity_step)
+    raised = False
+    if quantity < rules.quantity_min or quantity * price < rules.notional_min:
+        quantity = _least(price, rules)
+        raised = True
+        if quantity * price > fraction_max * equity:
+            needed = quantity * price
+            return _nothing(f"the exchange's minimum of {needed} exceeds {fraction_max} of equity {equity}")
+        if quantity > rules.quantity_max:
+            return _nothing(f"the minimum notional needs {quantity}, more than the largest order {rules.quantity_max}")
+    return Sized(quantity=quantity, notional=quantity * price, raised=raised)
+
+
+def _least(price: Decimal, rules: Rules) -> Decimal:
+    by_notional = rules.notional_min * MIN_NOTIONAL_MARGIN / price
+    steps = (max(by_notional, rules.quantity_min) / rules.quantity_step).to_integral_value(rounding=ROUND_UP)
+    return steps * rules.quantity_step
+
+
+def _nothing(problem: str) -> Sized:
+    return Sized(quantity=Decimal(0), notional=Decimal(0), raised=False, problem=problem)

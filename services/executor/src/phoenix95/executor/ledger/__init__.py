@@ -1,0 +1,1 @@
+"""Postgres: what is remembered of every decision, order and fill. The only home of the database driver here."""

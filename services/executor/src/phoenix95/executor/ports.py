@@ -1,0 +1,155 @@
+"""What the order protocol needs from outside. Every durable or external effect is one await on one of these.
+
+All raise TransientError when they could not be asked. A write that raised may have been made: the protocol reads
+what is stored and goes on from there. `Fenced` from the ledger means that another executor has taken over.
+"""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Protocol
+
+import msgspec
+
+from phoenix95.common.clock import Clock
+from phoenix95.common.events import Severity
+from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.group import ExitReason, Fill, Group
+from phoenix95.executor.core.intents import Intent, PositionSide
+from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.plan import Bounds
+from phoenix95.executor.core.sizing import Rules
+
+
+class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
+    """`size` is positive on both sides."""
+
+    symbol: str
+    position_side: PositionSide
+    size: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    unrealized: Decimal
+
+
+class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
+    """`equity` is the margin balance: wallet and unrealised result."""
+
+    equity: Decimal
+    wallet: Decimal
+    available: Decimal
+    used_margin: Decimal
+    unrealized: Decimal
+
+
+class Venue(Protocol):
+    """The exchange. Sending raises VenueRejected (a definite no) or OutcomeUnknown (never send it again).
+
+    A read answers None only when the exchange itself said that it does not know the order.
+    """
+
+    async def prepare(self, symbol: str, leverage: int) -> None:
+        """Isolated margin and this leverage; idempotent. Raises VenueRejected."""
+        ...
+
+    async def place(self, intent: Intent) -> Report:
+        """Send a market order with exactly the intent's signed timestamp."""
+        ...
+
+    async def place_conditional(self, intent: Intent) -> ConditionalReport:
+        """Send a stop or target with exactly the intent's signed timestamp."""
+        ...
+
+    async def cancel_conditional(self, symbol: str, client_id: str) -> bool:
+        """False: there is no such open order (any more)."""
+        ...
+
+    async def order(self, symbol: str, client_id: str) -> Report | None: ...
+
+    async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None: ...
+
+    async def open_conditionals(self, symbol: str | None) -> tuple[ConditionalReport, ...]:
+        """The list of open conditional orders, of one symbol or of all (None)."""
+        ...
+
+    async def fills(self, symbol: str, *, since_ms: int, after_id: int | None) -> tuple[Fill, ...]:
+        """The account's trades in a symbol, oldest first: those behind trade `after_id`, else since a time."""
+        ...
+
+    async def positions(self) -> tuple[VenuePosition, ...]: ...
+
+    async def account(self) -> VenueAccount: ...
+
+    async def rules(self, symbol: str) -> Rules | None:
+        """None: the exchange does not know the symbol."""
+        ...
+
+
+class Ledger(Protocol):
+    """What is remembered. Each method is one transaction that first proves that we are still the active executor."""
+
+    async def modes(self) -> Modes: ...
+
+    async def group(self, analysis_id: str) -> Group: ...
+
+    async def active_groups(self) -> tuple[Group, ...]:
+        """Every trade that is not CLOSED or FAILED."""
+        ...
+
+    async def restamp_naked(self, now_ms: int) -> None:
+        """At takeover: the time without a stop counts from now, so that protecting comes before giving up."""
+        ...
+
+    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
+        """Store decisions (an analysis that is there already is skipped) with the offset behind them.
+
+        Raises TransientError when the control modes are no longer those that the gates saw.
+        """
+        ...
+
+    async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str) -> None:
+        """Keep an entry nobody can read: dead letter, signals row and offset, in one."""
+        ...
+
+    async def plan(self, intent: Intent) -> None: ...
+
+    async def sign(self, intent: Intent, *, entry: bool) -> bool:
+        """Store a SENT intent before its request leaves. False: the mode forbids it (entries only), not stored."""
+        ...
+
+    async def record(self, before: Group, after: Group) -> None:
+        """Store what changed in a group, with its events."""
+        ...
+
+    async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None: ...
+
+    async def last_trade_id(self, symbol: str) -> int | None: ...
+
+    async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None: ...
+
+    async def protected(self, analysis_id: str, now_ms: int) -> None: ...
+
+    async def failed(self, analysis_id: str, reason: str, now_ms: int) -> None:
+        """Close a trade that never held anything; what was only planned is dropped."""
+        ...
+
+    async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
+        """Close a trade with its result; what was only planned is dropped."""
+        ...
+
+    async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None: ...
+
+
+class Ports(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a step of the protocol is given."""
+
+    ledger: Ledger
+    venue: Venue
+    clock: Clock
+    bounds: Bounds
+    account: str
+    recv_window_ms: int
+    uncertainty_max_ms: float = 250.0
+
+
+__all__ = ["Clock", "Ledger", "Ports", "Venue", "VenueAccount", "VenuePosition"]

@@ -1,0 +1,153 @@
+"""One move of one trade. `advance` loads what is stored, asks the plan, and carries the answer out."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.executor.core.decide import attempt
+from phoenix95.executor.core.group import Group, with_intent
+from phoenix95.executor.core.intents import Intent, Role, move
+from phoenix95.executor.core.observe import seen_conditional, seen_order
+from phoenix95.executor.core.plan import (
+    Abandon,
+    BeginClose,
+    Cancel,
+    Fail,
+    Finish,
+    Look,
+    MarkProtected,
+    Plan,
+    Send,
+    next_move,
+)  # fmt: skip
+from phoenix95.executor.ports import Ports
+from phoenix95.executor.protocol.looking import ask, look
+
+
+class Pause(NamedTuple):
+    """How long to wait before the next move, in real ms. `done`: the trade is over."""
+
+    ms: int
+    done: bool = False
+    resting: bool = False
+
+
+AT_ONCE = Pause(0)
+DONE = Pause(0, done=True)
+
+
+async def advance(ports: Ports, analysis_id: str, *, sync: bool = False) -> Pause:
+    """Make the next move of a trade. Safe to repeat after any failure at any point.
+
+    `sync`: fetch the fills too, because something outside of us may have changed the position.
+    """
+    group = await ports.ledger.group(analysis_id)
+    if group.trade.stage in ("CLOSED", "FAILED"):
+        return DONE
+    if sync and group.entry.signed_ms is not None:
+        group = await look(ports, group, sync=True)
+    modes = await ports.ledger.modes()
+    chosen = next_move(group, now_ms=ports.clock.now_ms(), modes=modes, bounds=ports.bounds)
+    match chosen:
+        case Send(client_id, quantity):
+            return await _send(ports, group, group.intent(client_id), quantity)
+        case Look(pause_ms):
+            after = await look(ports, group)
+            resting = group.trade.stage == "PROTECTED" and group.trade.close_reason is None
+            return AT_ONCE if _progressed(group, after) else Pause(pause_ms, resting=resting)
+        case Plan(role, look_first):
+            return await _plan(ports, group, role, look_first)
+        case Cancel(client_id):
+            return await _cancel(ports, group, group.intent(client_id))
+        case Abandon(reason):
+            return await _abandon(ports, group, reason)
+        case Fail(reason):
+            await ports.ledger.failed(analysis_id, reason, ports.clock.now_ms())
+            return DONE
+        case BeginClose(reason, halt):
+            await ports.ledger.begin_close(analysis_id, reason, halt, ports.clock.now_ms())
+        case MarkProtected():
+            await ports.ledger.protected(analysis_id, ports.clock.now_ms())
+        case Finish(reason):
+            await ports.ledger.finish(group, reason, ports.clock.now_ms())
+            return DONE
+    return AT_ONCE
+
+
+async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -> Pause:
+    """Sign, store, send. What comes back is stored; what does not come back is asked about later, never resent."""
+    is_entry = intent.role == "entry"
+    if is_entry:
+        uncertainty = ports.clock.uncertainty_ms()
+        if uncertainty is None or uncertainty > ports.uncertainty_max_ms:
+            return await _abandon(ports, group, "exchange time is uncertain")
+        try:
+            await ports.venue.prepare(intent.symbol, group.trade.leverage)
+        except VenueRejected as refusal:
+            return await _abandon(ports, group, f"margin mode or leverage refused: {refusal}")
+    signed_ms = ports.clock.now_ms()
+    if is_entry and signed_ms > group.trade.expires_ms:
+        return AT_ONCE  # it grew too old meanwhile: the plan abandons it
+    sent = move(
+        intent, "SENT", quantity=quantity, signed_ms=signed_ms,
+        deadline_ms=signed_ms + ports.recv_window_ms, updated_ms=signed_ms,
+    )  # fmt: skip
+    if not await ports.ledger.sign(sent, entry=is_entry):
+        return AT_ONCE
+    if ports.clock.now_ms() > signed_ms + ports.recv_window_ms:
+        return AT_ONCE  # storing took so long that the exchange would refuse it; asking resolves it
+    before = with_intent(group, sent, signed_ms)
+    try:
+        if sent.conditional:
+            report = await ports.venue.place_conditional(sent)
+            answered = seen_conditional(sent, report, ports.clock.now_ms(), listed=False)
+        else:
+            answered = seen_order(sent, await ports.venue.place(sent), ports.clock.now_ms())
+    except VenueRejected as refusal:
+        answered = move(sent, "REJECTED", refusal=refusal.code, reason=refusal.message, updated_ms=ports.clock.now_ms())
+    except (OutcomeUnknown, TransientError):
+        return AT_ONCE
+    await ports.ledger.record(before, with_intent(before, answered, ports.clock.now_ms()))
+    if answered.state == "REJECTED" and answered.role == "exit" and answered.attempt > 0:
+        text = f"the exchange refuses to close: {answered.refusal} {answered.reason}"
+        await ports.ledger.alert("critical", "exit_refused", text, answered.symbol)
+    return AT_ONCE
+
+
+async def _plan(ports: Ports, group: Group, role: Role, look_first: bool) -> Pause:
+    if look_first:
+        after = await look(ports, group, sync=True)
+        if after.held != group.held or _progressed(group, after):
+            return AT_ONCE
+    number = len(group.of(role))
+    now_ms = ports.clock.now_ms()
+    await ports.ledger.plan(
+        attempt(group, role, number=number, account=ports.account, now_ms=now_ms, quantity=group.held)
+    )
+    return AT_ONCE
+
+
+async def _cancel(ports: Ports, group: Group, intent: Intent) -> Pause:
+    """Ask for the cancellation, then for what became of the order: it may have triggered first."""
+    await ports.venue.cancel_conditional(intent.symbol, intent.client_id)
+    answer = await ask(ports, intent)
+    if answer == intent:
+        return Pause(ports.bounds.look_ms)
+    await ports.ledger.record(group, with_intent(group, answer, ports.clock.now_ms()))
+    return AT_ONCE
+
+
+async def _abandon(ports: Ports, group: Group, reason: str) -> Pause:
+    now_ms = ports.clock.now_ms()
+    expired = move(group.entry, "EXPIRED", reason=reason, updated_ms=now_ms)
+    await ports.ledger.record(group, with_intent(group, expired, now_ms))
+    return AT_ONCE
+
+
+def _progressed(before: Group, after: Group) -> bool:
+    """Whether looking changed anything that the plan acts on; a mere count of unanswered questions does not."""
+
+    def facts(group: Group) -> object:
+        return (group.trade, len(group.fills), {(one.client_id, one.state, one.filled) for one in group.intents})
+
+    return facts(before) != facts(after)
