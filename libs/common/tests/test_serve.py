@@ -207,6 +207,24 @@ def test_what_does_not_drain_in_time_is_cancelled(start: Start) -> None:
     assert "cleaned_up" in service.log()
 
 
+def test_what_does_not_even_end_when_cancelled_is_left_behind(start: Start) -> None:
+    service = start(
+        """
+        async def main(context):
+            while True:
+                try:
+                    await asyncio.sleep(60)
+                except asyncio.CancelledError:
+                    pass
+        """,
+        drain_s=0.1,
+    )
+    service.address()
+    service.send()
+    assert service.code() == 1
+    assert "the work did not end when it was cancelled" in service.log()
+
+
 def test_a_service_that_still_waits_for_a_dependency_stops_at_once_with_0(start: Start) -> None:
     service = start(
         """

@@ -40,7 +40,8 @@ def backoff(
 async def pause(stop: asyncio.Event, seconds: float) -> bool:
     """Sleep, but no longer than until `stop`. Returns whether the stop came."""
     with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), max(0.0, seconds))
+        async with asyncio.timeout(max(0.0, seconds)):  # wait_for of Python 3.11 can lose a cancellation
+            await stop.wait()
     return stop.is_set()
 
 

@@ -133,7 +133,11 @@ async def _until_done(
 async def _cancelled(context: Context[S], work: "asyncio.Future[None]") -> int:
     work.cancel()
     await asyncio.wait({work}, timeout=CANCEL_S)
-    if work.done() and not work.cancelled() and work.exception() is not None:
+    if not work.done():
+        context.log.error("forced_to_exit", reason="the work did not end when it was cancelled")
+        sys.stderr.flush()
+        os._exit(EXIT_CRASH)  # the loop's own end would wait for it without a deadline
+    if not work.cancelled() and work.exception() is not None:
         return _exit_code(context, work.exception()) or EXIT_CRASH
     return EXIT_CRASH
 
