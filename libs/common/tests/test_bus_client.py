@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 from redis import exceptions
+from redis.asyncio import Redis
 
 from phoenix95.common.bus import Connection, connect, connect_reader, ping, translated
 from phoenix95.common.bus.client import translate
@@ -57,6 +58,19 @@ async def test_a_write_is_not_repeated_behind_our_back() -> None:
     assert sum(b"XADD" in request for request in seen) == 1
     await connection.aclose()
     server.close()
+
+
+@pytest.mark.parametrize("scheme", ["redis://localhost", "rediss://localhost", "unix:///nowhere"])
+def test_commands_are_packed_as_the_driver_packs_them(scheme: str) -> None:
+    packed = connect(scheme, name="x").connection_pool.make_connection()
+    plain = Redis.from_url(scheme).connection_pool.make_connection()
+    for command in (
+        ("XINFO STREAM", "p95:tick:{00}:Ä"),
+        (b"SCRIPT LOAD", b"\x00\r\n"),
+        ("SET", "key", 1.5, -7, 2**60, "", b""),
+        ("GET", "x" * 100_000),
+    ):
+        assert b"".join(packed.pack_command(*command)) == b"".join(plain.pack_command(*command))
 
 
 async def test_a_reader_outwaits_its_block(redis_url: str) -> None:

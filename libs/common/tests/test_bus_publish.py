@@ -1,6 +1,8 @@
 """The publish guard on a real Redis: every rule, and for every rule a script without it that the rules catch."""
 
 import asyncio
+import json
+import random
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -11,10 +13,11 @@ from phoenix95.common.bus import Connection, connect, publish
 from phoenix95.common.bus.publish import Published, PublishGuard, TickEntry
 from phoenix95.common.bus.reader import entries_between
 from phoenix95.common.bus.script import Script
-from phoenix95.common.errors import InvariantBroken
+from phoenix95.common.errors import InvariantBroken, TransientError
 from phoenix95.common.events import Gap, Trade
 from phoenix95.common.ids import StreamId, partition_of
 from phoenix95.common.wire import encode
+from phoenix95.stack.redis_server import RedisServer
 
 PARTITIONS = 16
 SYMBOL = "BTCUSDT"
@@ -261,11 +264,24 @@ async def test_a_gap_that_contradicts_its_data_is_refused(redis: Connection) -> 
         await PublishGuard(redis, PARTITIONS).publish([gap(8, 11)._replace(a=12)])
 
 
-async def test_a_batch_is_bounded(redis: Connection) -> None:
-    guard = PublishGuard(redis, PARTITIONS)
-    with pytest.raises(ValueError, match="at most 1000"):
-        await guard.publish([trade(n) for n in range(1, 1002)])
-    assert (await one(guard, *(trade(n) for n in range(1, 1001)))).appended == 1000
+async def test_a_long_batch_goes_in_pieces(redis: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "BATCH_MAX", 4)
+    batch = [trade(1), *(trade(n) for n in range(1, 10)), trade(5, symbol="ETHUSDT")]
+    answers = await PublishGuard(redis, PARTITIONS).publish(batch)
+    assert answers == {
+        SYMBOL: Published(9, 1, None, StreamId(1000, 9)),
+        "ETHUSDT": Published(1, 0, None, StreamId(1000, 5)),
+    }
+
+
+async def test_a_gap_ends_a_symbol_in_all_pieces(redis: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publish, "BATCH_MAX", 2)
+    batch = [trade(1), trade(3), trade(2), trade(1, symbol="ETHUSDT"), trade(3), trade(2, symbol="ETHUSDT")]
+    answers = await PublishGuard(redis, PARTITIONS).publish(batch)
+    assert answers == {
+        SYMBOL: Published(1, 0, 1, StreamId(1000, 1)),
+        "ETHUSDT": Published(2, 0, None, StreamId(1000, 2)),
+    }
 
 
 async def test_a_script_that_redis_forgot_is_loaded_again(redis: Connection) -> None:
@@ -290,3 +306,52 @@ async def test_two_feeds_at_once_make_one_contiguous_stream(redis_url: str, redi
     await asyncio.gather(feed(redis, 7), feed(other, 11), feed(redis, 1))
     await other.aclose()
     assert [StreamId.parse(entry_id).seq for entry_id in await ids(redis)] == list(range(1, last + 1))
+
+
+async def test_whatever_is_published_the_stream_is_contiguous_or_says_so(redis: Connection) -> None:
+    """Random batches with repeats, holes, steps back in time, gap entries, seeds and resumes."""
+    dice = random.Random(95)
+    guard = PublishGuard(redis, PARTITIONS)
+    for _ in range(300):
+        top = await guard.top(SYMBOL) or StreamId(0, 0)
+        ms, a = top.ms + dice.randint(-20, 20), max(1, top.seq + dice.randint(-6, 4))
+        after = dice.choice([str(top), "5-5"])
+        kinds = [
+            [trade(n, max(1, ms + dice.randint(-3, 9))) for n in range(a, a + dice.randint(1, 9))],
+            [gap(a, a + dice.randint(0, 5), max(1, ms))],
+            [seed(max(1, ms)), trade(a, max(1, ms))],
+            [resume(after, max(1, ms)), seed(max(1, ms + 5)), trade(dice.randint(1, 99), max(1, ms + 9))],
+        ]
+        await guard.publish(dice.choices(kinds, weights=[8, 2, 1, 1])[0])
+    entries = await entries_between(redis, KEY, "-", "+", 10_000)
+    last = StreamId(0, 0)
+    kinds_seen = set()
+    for entry_id, fields in entries:
+        here, tick = StreamId.parse(entry_id), json.loads(fields[b"d"])
+        kinds_seen.add(tick["t"])
+        assert here > last
+        match tick["t"]:
+            case "trade":
+                assert last.seq == 0 or here.seq == last.seq + 1
+                assert tick["p"] == str(here.seq)
+            case "gap":
+                assert (tick["first"], tick["last"]) == (last.seq + 1, here.seq)
+            case "seed":
+                assert here.seq == last.seq == 0
+            case "resume":
+                assert here.seq == 0
+        last = here
+    assert kinds_seen == {"trade", "gap", "seed", "resume"}
+
+
+async def test_a_guard_goes_on_after_redis_was_killed(make_redis: Callable[[], RedisServer]) -> None:
+    server = make_redis()
+    connection = connect(server.url, name="test")
+    guard = PublishGuard(connection, PARTITIONS)
+    await one(guard, trade(1))
+    server.kill()
+    with pytest.raises(TransientError, match="publish ticks"):
+        await guard.publish([trade(2), trade(1, symbol="ETHUSDT")])
+    server.start()
+    assert await one(guard, trade(1), trade(2)) == Published(1, 1, None, StreamId(1000, 2))
+    await connection.aclose()

@@ -25,6 +25,7 @@ from redis.exceptions import (
     TryAgainError,
 )
 
+from phoenix95.common.bus.packing import pack_in_c
 from phoenix95.common.errors import ConfigError, InvariantBroken, Phoenix95Error, TransientError
 
 Connection = Redis
@@ -71,7 +72,7 @@ def _client(url: str, name: str, username: str | None, password: str | None, tim
         key: value for key, value in (("username", username), ("password", password)) if value
     }
     try:
-        return Redis.from_url(
+        client = Redis.from_url(
             url,
             client_name=name,
             protocol=2,
@@ -84,6 +85,8 @@ def _client(url: str, name: str, username: str | None, password: str | None, tim
         )
     except ValueError as error:
         raise ConfigError(f"P95_REDIS_URL: {error}") from error
+    pack_in_c(client.connection_pool)
+    return client
 
 
 class translated:  # noqa: N801  reads as a verb: `with translated("publish"):`

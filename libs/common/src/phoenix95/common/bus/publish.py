@@ -150,7 +150,7 @@ class PublishGuard:
         return place
 
     async def publish(self, entries: Sequence[TickEntry]) -> dict[str, Published]:
-        """Publish in the order given, one script call a partition; answers by symbol.
+        """Publish in the order given, one script call a partition for each BATCH_MAX entries; answers by symbol.
 
         Rules: a trade is appended when its id follows the last one or opens a stretch, skipped when it is not
         newer, else it is a gap and ends its symbol's batch. A gap entry must start right behind the last id.
@@ -158,8 +158,21 @@ class PublishGuard:
         steps back is raised to the last one.
 
         Raises TransientError (call again with the same entries), InvariantBroken when a key is no stream, and
-        ValueError when an entry contradicts itself or a symbol has more than BATCH_MAX entries in one call.
+        ValueError when an entry contradicts itself.
         """
+        answers = await self._publish(entries[:BATCH_MAX])
+        for start in range(BATCH_MAX, len(entries), BATCH_MAX):
+            rest = [
+                entry
+                for entry in entries[start : start + BATCH_MAX]
+                if entry.symbol not in answers or answers[entry.symbol].gap_after is None
+            ]
+            for symbol, later in (await self._publish(rest)).items():
+                sooner = answers.get(symbol)
+                answers[symbol] = later if sooner is None else _joined(sooner, later)
+        return answers
+
+    async def _publish(self, entries: Sequence[TickEntry]) -> dict[str, Published]:
         by_symbol: dict[str, list[Argument]] = {}
         for entry in entries:
             symbol, kind, ms, a, d, _ = entry
@@ -174,13 +187,10 @@ class PublishGuard:
     async def _send(self, by_symbol: dict[str, list[Argument]]) -> dict[str, Published]:
         calls: dict[int, tuple[list[str], list[Argument], list[str]]] = {}
         for symbol, args in by_symbol.items():
-            count = len(args) // 3
-            if count > BATCH_MAX:
-                raise ValueError(f"{symbol}: {count} entries in one call, at most {BATCH_MAX}")
             partition, key = self._place(symbol)
             streams, values, symbols = calls.setdefault(partition, ([], [], []))
             streams.append(key)
-            values.append(count)
+            values.append(len(args) // 3)
             values += args
             symbols.append(symbol)
         replies = await SCRIPT.call_each(
@@ -210,6 +220,10 @@ def _rare(entry: TickEntry) -> str:
     if gap.last != entry.a or not 0 < gap.first <= gap.last:
         raise ValueError(f"{entry.symbol}: gap entry of {entry.a} carries {gap.first} to {gap.last}")
     return f"g{gap.first}:{gap.last}"
+
+
+def _joined(sooner: Published, later: Published) -> Published:
+    return later._replace(appended=sooner.appended + later.appended, skipped=sooner.skipped + later.skipped)
 
 
 def _published(appended: int, skipped: int, gap: int, top: bytes) -> Published:
