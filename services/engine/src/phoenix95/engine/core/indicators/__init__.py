@@ -1,0 +1,1 @@
+"""Indicators: one file each. To add one, add a file with one subclass of `Indicator`; nothing else is edited."""
