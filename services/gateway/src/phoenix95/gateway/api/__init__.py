@@ -1,0 +1,1 @@
+"""The HTTP side: routes, who may call them, and how a refusal looks."""

@@ -1,0 +1,1 @@
+"""Reading the ledger in Postgres; nothing here writes."""

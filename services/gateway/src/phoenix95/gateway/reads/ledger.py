@@ -1,0 +1,130 @@
+"""What the API tells from the ledger: counts, the account, positions, and what became of a request."""
+
+import asyncio
+from typing import Final
+
+import structlog
+from sqlalchemy import Connection, Select, TableClause, func, select
+
+from phoenix95.common.retry import pause
+from phoenix95.common.settings import Secret
+from phoenix95.gateway.away import Away
+from phoenix95.gateway.core.asking import RequestName
+from phoenix95.gateway.reads.postgres import SILENT, Postgres
+from phoenix95.gateway.reads.rows import (
+    Counts,
+    DecisionRow,
+    OrderRow,
+    Outcome,
+    PortfolioRow,
+    PositionRow,
+    R,
+    as_row,
+)
+from phoenix95.gateway.reads.tables import FILLS, INTENTS, PORTFOLIO, POSITIONS, SIGNALS
+
+EVERY_S: Final = 2.0
+POSITIONS_MAX: Final = 500  # held at once; the gates allow ten
+
+
+class Ledger:
+    """Reads only. Raises Away while Postgres does not answer or has no tables yet."""
+
+    def __init__(self, url: Secret) -> None:
+        self._postgres = Postgres(url)
+        self.reason: str | None = SILENT
+        """Why Postgres was of no use at the last look, or None; for /readyz."""
+
+    async def counts(self) -> Counts:
+        """How much was done since the ledger began."""
+        return await self._postgres.read(_counts)
+
+    async def portfolio(self) -> PortfolioRow | None:
+        """The account as last reconciled; None before the first time."""
+        newest = _rows(PORTFOLIO, PortfolioRow).order_by(PORTFOLIO.c.id.desc()).limit(1)
+        found = await self._postgres.read(lambda connection: _all(connection, newest, PortfolioRow))
+        return found[0] if found else None
+
+    async def active_positions(self) -> tuple[PositionRow, ...]:
+        """What is held now, oldest first."""
+        held = _rows(POSITIONS, PositionRow).where(POSITIONS.c.is_active).order_by(POSITIONS.c.id).limit(POSITIONS_MAX)
+        return await self._postgres.read(lambda connection: _all(connection, held, PositionRow))
+
+    async def outcome(self, name: RequestName) -> Outcome | None:
+        """What became of a request; None while the gates have not decided on it."""
+        return await self._postgres.read(lambda connection: _outcome(connection, name))
+
+    async def check(self) -> str | None:
+        """Look whether the ledger can be read: None, or why not."""
+        try:
+            await self._postgres.read(_look)
+        except Away as error:
+            self.reason = error.reason
+        else:
+            self.reason = None
+        return self.reason
+
+    async def watch(self, stop: asyncio.Event) -> None:
+        """Look every two seconds until `stop`; log once when Postgres is away and once when it is back."""
+        log = structlog.get_logger()
+        told: str | None = None
+        while not stop.is_set():
+            reason = await self.check()
+            if reason is not None and reason != told:
+                log.warning("postgres_away", reason=reason)
+            if reason is None and told is not None:
+                log.info("postgres_back")
+            told = reason
+            await pause(stop, EVERY_S)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._postgres.close()
+
+
+def _rows(source: TableClause, kind: type[R]) -> Select[tuple[object, ...]]:
+    return select(*(source.c[name] for name in kind.__struct_fields__))
+
+
+def _all(connection: Connection, query: Select[tuple[object, ...]], kind: type[R]) -> tuple[R, ...]:
+    return tuple(as_row(kind, row) for row in connection.execute(query).mappings())
+
+
+def _look(connection: Connection) -> None:
+    """One row of each table, so that a missing column is noticed here and not by a caller."""
+    for source in (SIGNALS, INTENTS, POSITIONS, PORTFOLIO):
+        connection.execute(select(source).limit(1)).first()
+
+
+def _counts(connection: Connection) -> Counts:
+    signals = select(
+        func.count().label("decisions"),
+        func.count().filter(SIGNALS.c.request.is_(None)).label("analyses"),
+        func.count().filter(SIGNALS.c.request.is_not(None)).label("replies"),
+        func.count().filter(SIGNALS.c.accepted).label("accepted"),
+    ).select_from(SIGNALS)
+    orders = select(func.count().label("orders")).select_from(INTENTS).where(INTENTS.c.signed_ms.is_not(None))
+    fills = select(func.count().label("fills")).select_from(FILLS)
+    positions = select(
+        func.count().label("positions"), func.count().filter(POSITIONS.c.is_active).label("active_positions")
+    ).select_from(POSITIONS)
+    found: dict[str, int] = {}
+    for query in (signals, orders, fills, positions):
+        found.update(connection.execute(query).mappings().one())
+    return Counts(**found)
+
+
+def _outcome(connection: Connection, name: RequestName) -> Outcome | None:
+    # Stream ids are unique within a symbol only, so both are asked by.
+    asked = (SIGNALS.c.symbol == name.symbol) & (SIGNALS.c.request == name.entry_id)
+    decisions = _all(connection, _rows(SIGNALS, DecisionRow).where(asked).limit(1), DecisionRow)
+    if not decisions:
+        return None
+    analysis_id = decisions[0].analysis_id
+    orders = _rows(INTENTS, OrderRow).where(INTENTS.c.analysis_id == analysis_id)
+    positions = _rows(POSITIONS, PositionRow).where(POSITIONS.c.analysis_id == analysis_id)
+    return Outcome(
+        decision=decisions[0],
+        orders=_all(connection, orders.order_by(INTENTS.c.role, INTENTS.c.attempt), OrderRow),
+        positions=_all(connection, positions, PositionRow),
+    )

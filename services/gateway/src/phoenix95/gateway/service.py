@@ -1,0 +1,79 @@
+"""Builds the parts and keeps them going: the API, the follower, the pulse, the heartbeat, exchange time."""
+
+import asyncio
+import contextlib
+from importlib.metadata import version
+
+from phoenix95.common.bus import connect, connect_reader
+from phoenix95.common.bus.reader import LogReader
+from phoenix95.common.retry import StopRequested, forever
+from phoenix95.common.serve import Context, bind
+from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
+from phoenix95.gateway.api.app import make_app
+from phoenix95.gateway.api.auth import Keyring
+from phoenix95.gateway.api.parts import Parts
+from phoenix95.gateway.api.server import ApiServer
+from phoenix95.gateway.away import POSTGRES, REDIS
+from phoenix95.gateway.config import GatewaySettings
+from phoenix95.gateway.reads.ledger import Ledger
+from phoenix95.gateway.streams.ask import Bus
+from phoenix95.gateway.streams.beat import beat
+from phoenix95.gateway.streams.follow import READ_BLOCK_MS, Follower
+from phoenix95.gateway.streams.pulse import Pulse
+
+
+async def main(context: Context[GatewaySettings]) -> None:
+    """Serve until the stop. Redis, Postgres and the exchange may be away at any time: the API then says so."""
+    settings = context.settings
+    with bind(settings.host, settings.port, "P95_GATEWAY_PORT") as listening:
+        password = settings.redis_password.reveal() or None
+        redis = connect(settings.redis_url, name="p95-gateway", username=settings.redis_username, password=password)
+        reader = connect_reader(
+            settings.redis_url,
+            name="p95-gateway-follow",
+            block_ms=READ_BLOCK_MS,
+            username=settings.redis_username,
+            password=password,
+        )
+        clock = exchange_clock(settings)
+        parts = Parts(
+            settings=settings,
+            version=version("phoenix95-gateway"),
+            bus=Bus(redis, settings.partitions),
+            follower=Follower(LogReader(reader, READ_BLOCK_MS)),
+            pulse=Pulse(redis, settings.partitions),
+            ledger=Ledger(settings.postgres_url),
+            clock=clock,
+            keyring=Keyring(settings.api_key, settings.host),
+            execute_hop=context.metrics.hop_histogram("gateway_execute"),
+        )
+        context.health.check(REDIS, lambda: parts.pulse.reason)
+        context.health.check(POSTGRES, lambda: parts.ledger.reason)
+        host, port = listening.getsockname()[:2]
+        context.log.info("api_listens", host=host, port=port, orders=bool(settings.api_key))
+        try:
+            await _run(context, parts, clock, ApiServer(make_app(parts), listening))
+        finally:
+            parts.ledger.close()
+            await redis.aclose()
+            await reader.aclose()
+
+
+async def _run(context: Context[GatewaySettings], parts: Parts, clock: ExchangeClock, server: ApiServer) -> None:
+    stop = context.stop
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(_agree(context, parts))
+        tasks.create_task(parts.follower.run(stop))
+        tasks.create_task(parts.pulse.run(stop))
+        tasks.create_task(parts.ledger.watch(stop))
+        tasks.create_task(beat(context, parts.bus, parts.version))
+        tasks.create_task(clock.keep(stop))
+        tasks.create_task(server.serve())
+        await stop.wait()
+        server.stop()
+
+
+async def _agree(context: Context[GatewaySettings], parts: Parts) -> None:
+    """Refuse to run with another number of partitions: every key would have another name."""
+    with contextlib.suppress(StopRequested):
+        await forever(parts.bus.agree, name=REDIS, stop=context.stop)

@@ -1,0 +1,1 @@
+"""What the gateway reads from Redis and appends to it."""
