@@ -150,9 +150,7 @@ class PostgresServer:
         call += [f"--pwfile={password_file}", "-E", "UTF8", "--locale=C"]
         if not self.durable:
             call.append("--no-sync")
-        made = subprocess.run(
-            [str(word) for word in call], env=_ENV, cwd=self.folder, capture_output=True, text=True, check=False
-        )
+        made = process.complete(call, cwd=self.folder, env=_ENV)
         password_file.unlink(missing_ok=True)
         if made.returncode != 0:
             said = [line.strip() for line in made.stderr.splitlines() if line.strip()]

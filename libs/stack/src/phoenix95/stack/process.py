@@ -42,6 +42,24 @@ def spawn(
         )
 
 
+def complete(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], text: str = ""
+) -> "subprocess.CompletedProcess[str]":
+    """Run a helper to its end with `text` as its input; it too dies with us, and hears no Ctrl-C."""
+    return subprocess.run(
+        [str(word) for word in argv],
+        cwd=cwd,
+        env=dict(env),
+        input=text,
+        text=True,
+        errors="replace",
+        capture_output=True,
+        start_new_session=True,
+        preexec_fn=_bound_to_parent(signal.SIGKILL),
+        check=False,
+    )
+
+
 def stop(process: "subprocess.Popen[bytes]", how: signal.Signals, *, within_seconds: float) -> bool:
     """Signal, wait, kill if it does not go. Answers whether it went by itself."""
     if process.poll() is None:

@@ -19,6 +19,7 @@ STOP_SECONDS: Final = 2.0
 _AOF_FOLDER: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"
 _LOG_TAIL: Final = 3
+_ENV: Final = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
 class RedisServer:
@@ -69,7 +70,7 @@ class RedisServer:
             [binary, "redis.conf"],
             cwd=self.folder,
             log=self.log,
-            env={"PATH": os.defpath, "LC_ALL": "C"},
+            env=_ENV,
             death_signal=signal.SIGTERM,
             pass_fds=pass_fds,
         )
@@ -140,15 +141,15 @@ class RedisServer:
         if not (files / _MANIFEST).exists():
             return
         check = [str(redis_binary("redis-check-aof")), _MANIFEST]
-        if subprocess.run(check, cwd=files, capture_output=True, check=False).returncode == 0:
+        if process.complete(check, cwd=files, env=_ENV).returncode == 0:
             return
         backup = self.folder / f"{_AOF_FOLDER}.torn"
         shutil.rmtree(backup, ignore_errors=True)
         shutil.copytree(files, backup)
         check.insert(1, "--fix")
-        fixed = subprocess.run(check, cwd=files, input=b"y\n", capture_output=True, check=False)
+        fixed = process.complete(check, cwd=files, env=_ENV, text="y\n")
         if fixed.returncode != 0:
-            said = fixed.stdout.decode(errors="replace").strip().splitlines()[-1:]
+            said = fixed.stdout.strip().splitlines()[-1:]
             raise ConfigError(f"Redis' append-only file in {files} cannot be repaired: {' '.join(said)}")
 
 
