@@ -146,7 +146,16 @@ class PostgresServer:
         write_private(password_file, self.password + "\n")
         for path in (self.folder, password_file):
             wrapper.hand_over(path)
-        call = [*wrapper.argv(), postgres_binary("initdb"), "-D", draft, "-U", USER, "-A", "scram-sha-256"]
+        call: list[str | Path] = [
+            *wrapper.argv(),
+            postgres_binary("initdb"),
+            "-D",
+            draft,
+            "-U",
+            USER,
+            "-A",
+            "scram-sha-256",
+        ]
         call += [f"--pwfile={password_file}", "-E", "UTF8", "--locale=C"]
         if not self.durable:
             call.append("--no-sync")
