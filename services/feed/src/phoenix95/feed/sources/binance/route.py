@@ -110,10 +110,13 @@ class Route:
             max_queue=QUEUE_MAX_FRAMES,
         ) as socket:
             self._began()
-            async with asyncio.TaskGroup() as group:
-                keeper = group.create_task(self._keep(socket), name=f"keep {self.name}")
-                closed = await self._read(socket, sink)
-                keeper.cancel()
+            try:
+                async with asyncio.TaskGroup() as group:
+                    keeper = group.create_task(self._keep(socket), name=f"keep {self.name}")
+                    closed = await self._read(socket, sink)
+                    keeper.cancel()
+            finally:
+                await socket.close()  # a stop is not an error to the exchange
             raise closed
 
     def _began(self) -> None:
