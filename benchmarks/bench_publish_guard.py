@@ -59,7 +59,9 @@ def main() -> int:
                 raw = raw_a_second(server)
                 guarded = asyncio.run(guarded_a_second(server, 1 + number * ENTRIES))
                 ratios.append(guarded / raw)
-                sys.stdout.write(f"round {number + 1}: raw {raw:9.0f}/s  guard {guarded:9.0f}/s  ratio {ratios[-1]:.2f}\n")
+                sys.stdout.write(
+                    f"round {number + 1}: raw {raw:9.0f}/s  guard {guarded:9.0f}/s  ratio {ratios[-1]:.2f}\n"
+                )
         finally:
             server.stop()
     ratio = statistics.median(ratios)

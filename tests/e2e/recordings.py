@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import random
+import warnings
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -33,7 +34,7 @@ def find(folder: Path) -> Recordings:
     }
     if data and all(path.is_file() for path in files.values()):
         return Recordings(files, real=True)
-    print("P95_TEST_DATA names no folder with recorded/: running on synthetic stretches")
+    warnings.warn("P95_TEST_DATA names no folder with recorded/: running on synthetic stretches", stacklevel=2)
     return Recordings(
         {
             symbol: _write(folder / f"{symbol.lower()}.gz", symbol, price, tick)
@@ -59,7 +60,17 @@ def _write(path: Path, symbol: str, first: str, tick_size: str) -> Path:
             bid, ask = str(price), str(price + tick)
             frame(
                 "bookTicker",
-                {"e": "bookTicker", "u": now, "s": symbol, "b": bid, "B": "9.1", "a": ask, "A": "8.2", "T": now, "E": now},
+                {
+                    "e": "bookTicker",
+                    "u": now,
+                    "s": symbol,
+                    "b": bid,
+                    "B": "9.1",
+                    "a": ask,
+                    "A": "8.2",
+                    "T": now,
+                    "E": now,
+                },
             )
             buyer_is_maker = chance.random() < 0.5
             for _ in range(chance.choice((1, 1, 1, 2, 3))):
