@@ -3,14 +3,13 @@
 import random
 from collections.abc import Sequence
 
-from tests.e2e.captured import Entry
-
 from phoenix95.common import wire
 from phoenix95.common.ids import StreamId
 from phoenix95.engine.core.answer import answer
 from phoenix95.engine.core.config import Config
 from phoenix95.engine.core.fold import fold_entries
 from phoenix95.engine.core.state import new_state
+from tests.e2e.captured import Entry
 
 BATCH_MAX = 400
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from tests.e2e import captured, recordings, replay
-from tests.e2e.system import System, execute, running, wait_for
 
 from phoenix95.common import keys, wire
 from phoenix95.common.events import Analysis, Trade
 from phoenix95.common.ids import StreamId, partition_of
 from phoenix95.engine.core.state import decode_state
+from tests.e2e import captured, recordings, replay
+from tests.e2e.system import System, execute, running, wait_for
 
 PARTITIONS = 16
 HOLD_MS = 60_000  # six seconds at ten times the speed
