@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
+from phoenix95.common.errors import ConfigError
 from phoenix95.feed.config import FeedSettings
 from phoenix95.feed.sources import Sink
 from phoenix95.feed.sources.binance.rest import BinanceRest
@@ -13,6 +15,8 @@ ROUTES = {
     "market": ("aggTrade", "ticker", "markPrice@1s"),
     "public": ("bookTicker",),
 }
+
+ADDRESSES = {"exchange_rest_url": ("http", "https"), "exchange_ws_url": ("ws", "wss")}
 
 
 class Binance:
@@ -54,6 +58,11 @@ class Binance:
 
 
 def build(settings: FeedSettings) -> Binance:
-    """The exchange at the configured addresses."""
+    """The exchange at the configured addresses. Raises ConfigError for one that can never work."""
+    for name, schemes in ADDRESSES.items():
+        url = getattr(settings, name)
+        parts = urlsplit(url)
+        if parts.scheme not in schemes or not parts.hostname:
+            raise ConfigError(f"P95_{name.upper()}: {url!r} is not {' or '.join(one + '://host' for one in schemes)}")
     # A proxy of the environment must not stand between us and our own paper exchange.
     return Binance(settings.exchange_rest_url, settings.exchange_ws_url, trust_env=settings.mode != "paper")

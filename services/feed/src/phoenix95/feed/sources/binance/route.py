@@ -15,9 +15,9 @@ from typing import Final, Literal
 import msgspec
 import structlog
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from phoenix95.common.errors import BadMessage, ConfigError
+from phoenix95.common.errors import BadMessage
 from phoenix95.common.retry import backoff
 from phoenix95.feed.core.frames import Envelope, decode, fault_of
 from phoenix95.feed.sources import Sink
@@ -81,15 +81,13 @@ class Route:
         return f"{self.name}: waiting for the subscription of {', '.join(missing)}" if missing else None
 
     async def run(self, sink: Sink) -> None:
-        """Stay connected until cancelled. Raises ConfigError when the address can never work."""
+        """Stay connected until cancelled."""
         waits = backoff(cap_s=RECONNECT_CAP_S)
         while True:
             began = time.monotonic()
             pause_s = 0.0
             try:
                 await self._connection(sink)
-            except InvalidURI as error:
-                raise ConfigError(f"P95_EXCHANGE_WS_URL: {error}") from error
             except (ConnectionClosed, InvalidHandshake, OSError, TimeoutError) as error:
                 pause_s = self._ended(error, sink)
             if time.monotonic() - began > STEADY_S:
