@@ -39,3 +39,11 @@ def postgres_binary(name: str = "postgres") -> Path:
     if found is None or shutil.which("initdb") is None:
         raise ConfigError(f"Postgres {POSTGRES_OLDEST} or newer is not installed; install it with: {INSTALL_LINE}")
     return Path(found)
+
+
+def check_binaries() -> None:
+    """Raise ConfigError with the install line unless everything is there."""
+    for name in ("redis-server", "redis-check-aof"):
+        redis_binary(name)
+    for name in ("postgres", "initdb", "pg_isready", "psql"):
+        postgres_binary(name)

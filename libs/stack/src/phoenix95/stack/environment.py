@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.settings import EXEMPT_PREFIX, PREFIX
-from phoenix95.common.settings_registry import SERVICES, SETTINGS
+from phoenix95.common.settings_registry import SERVICES, SETTINGS, variable
 from phoenix95.stack.address import LOOPBACK
 from phoenix95.stack.folder import DataFolder
 from phoenix95.stack.options import Source, scaled_ms
@@ -30,12 +30,10 @@ MANAGED: Final = frozenset(
 )
 _PASSED_ON: Final = ("PATH", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONDONTWRITEBYTECODE")
 _RECV_WINDOW_MS_MAX: Final = 60_000  # the exchange refuses a longer recvWindow
-_SIGNAL_TTL: Final = "P95_ENGINE_SIGNAL_TTL_MS"
-_RECV_WINDOW: Final = "P95_EXECUTOR_RECV_WINDOW_MS"
-_SCALED: Final[Mapping[str, tuple[int, int | None]]] = {
-    _SIGNAL_TTL: (1500, None),
-    _RECV_WINDOW: (5000, _RECV_WINDOW_MS_MAX),
-}
+_SCALED: Final[Mapping[str, int | None]] = {
+    "P95_ENGINE_SIGNAL_TTL_MS": None,
+    "P95_EXECUTOR_RECV_WINDOW_MS": _RECV_WINDOW_MS_MAX,
+}  # bounds on latency in exchange ms, with what they may at most become
 
 
 def check_environment(env: Mapping[str, str]) -> None:
@@ -112,7 +110,7 @@ class Environment:
             "P95_HTTP_HOST": LOOPBACK,
             "P95_EXCHANGE_REST_URL": f"http://{LOOPBACK}:{self._ports[PAPER_PORT]}",
             "P95_EXCHANGE_WS_URL": f"ws://{LOOPBACK}:{self._ports[PAPER_WS_PORT]}",
-            **scaled_ms({name: self._base(name, *bounds) for name, bounds in _SCALED.items()}, self._speed),
+            **scaled_ms({name: (self._base(name), limit) for name, limit in _SCALED.items()}, self._speed),
         }
         if service == "paper":
             return env
@@ -140,11 +138,12 @@ class Environment:
             "P95_PAPER_API_SECRET_FILE": str(secret("paper_api_secret")),
         }
 
-    def _base(self, name: str, default: int, limit: int | None) -> tuple[int, int | None]:
+    def _base(self, name: str) -> int:
         """The bound at normal speed: from the environment, else the profile, else the default."""
-        _, section, key = name.lower().split("_", 2)
-        given = self._outer.get(name) or self._profile.get(section, {}).get(key, default)
+        row = SETTINGS[name]
+        key = name.removeprefix(variable(row.section, "")).lower()
+        given = self._outer.get(name) or self._profile.get(row.section, {}).get(key, row.default)
         try:
-            return int(given), limit
+            return int(given)
         except (TypeError, ValueError) as error:
             raise ConfigError(f"{name}: {given!r} is not a number of ms") from error

@@ -12,6 +12,7 @@ import msgspec
 from phoenix95.common.bus import connect
 from phoenix95.common.errors import ConfigError
 from phoenix95.stack.address import LOOPBACK
+from phoenix95.stack.binaries import check_binaries
 from phoenix95.stack.child import GivenUp
 from phoenix95.stack.environment import Environment, check_environment
 from phoenix95.stack.figures import Summary, analyses_of
@@ -65,11 +66,13 @@ class Run:
     def __init__(
         self, options: Options, env: Mapping[str, str], screen: Screen, folder: DataFolder, lock: int, command: Command
     ) -> None:
-        if options.fresh:
-            folder.clear()
-        self.source = resolve_source(options.source, folder.stored_source(), until_end=options.until_end)
+        stored = None if options.fresh else folder.stored_source()
+        self.source = resolve_source(options.source, stored, until_end=options.until_end)
         text = read_profile(options.profile)
         self.ports = choose_ports(env)
+        check_binaries()
+        if options.fresh:  # only now: nothing is thrown away for a start that is refused
+            folder.clear()
         folder.prepare()
         write_private(folder.config, text)
         folder.store_source(self.source)

@@ -1,0 +1,63 @@
+"""The command `phoenix95`: its own commands, and those that members register by entry point."""
+
+import os
+import sys
+from importlib.metadata import entry_points, version
+from typing import Annotated, Final
+
+import typer
+
+from phoenix95.cli.status import status
+from phoenix95.common.errors import ConfigError, Phoenix95Error
+
+COMMANDS: Final = "phoenix95.commands"
+EXIT_FAILED: Final = 1
+EXIT_CONFIG: Final = 2
+
+
+def make_app() -> typer.Typer:
+    """All commands of this installation."""
+    app = typer.Typer(
+        name="phoenix95",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        help="Event-driven trading of Binance USD-M futures: run the system, look at it.",
+    )
+    app.callback()(_options)
+    app.command("status")(status)
+    for found in sorted(entry_points(group=COMMANDS), key=lambda each: each.name):
+        app.command(found.name)(found.load())
+    return app
+
+
+def main() -> None:
+    """Run one command. What a user can cause ends in one line, not in a traceback."""
+    try:
+        make_app()()
+    except Phoenix95Error as error:
+        sys.stderr.write(f"phoenix95: {error}\n")
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED)
+    except BrokenPipeError:
+        # Whoever read our output has gone; the interpreter must not fail again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(EXIT_FAILED)
+
+
+def _options(
+    *,
+    show_version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=lambda asked: _version(asked), help="print the version")
+    ] = False,
+) -> None:
+    """Event-driven trading of Binance USD-M futures: run the system, look at it."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"phoenix95 {version('phoenix95-cli')}")
+        raise typer.Exit
+
+
+if __name__ == "__main__":
+    main()
