@@ -88,69 +88,6 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
         ("poll_ms", "1000", "ms between two looks at what is open on the exchange"),
     ),
-    "monitor": ("redis_url",),
-    "gateway": ("redis_url", "postgres_url"),
-}
-
-
-class Setting(NamedTuple):
-    """`default` is what the service takes when nothing is set, as text; empty when there is none."""
-
-    section: str
-    default: str
-    doc: str
-    secret: bool = False
-
-
-def variable(section: str, key: str) -> str:
-    """The variable of a key in a section: `P95_X` for common, `P95_<SECTION>_X` for a service."""
-    return f"P95_{key}".upper() if section in {"common", "stack", "cli"} else f"P95_{section}_{key}".upper()
-
-
-_TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, bool], ...]]] = {
-    "common": (
-        ("redis_url", "", "Redis: unix:///path or redis://host:port/0"),
-        ("redis_username", "", "the service's own ACL user"),
-        ("redis_password", "", "its password", True),
-        ("postgres_url", "", "Postgres: postgresql://user:password@host:port/database", True),
-        ("partitions", "16", "partitions of the streams; fixed for the life of a deployment"),
-        ("mode", "paper", "paper or live"),
-        ("exchange_rest_url", "", "the exchange's REST address; empty: the one of the mode"),
-        ("exchange_ws_url", "", "the exchange's websocket address; empty: the one of the mode"),
-        ("log_level", "info", "debug, info, warning or error"),
-        ("log_format", "auto", "json, console, or auto: console on a terminal"),
-        ("http_host", "127.0.0.1", "where /metrics, /livez and /readyz listen"),
-        ("config", "", "a TOML file with the tables [common] and one for each service"),
-    ),
-    "feed": (
-        ("source", "binance", "where market data comes from"),
-        ("symbols", "BTCUSDT,ETHUSDT,BNBUSDT,ADAUSDT,XRPUSDT", "the symbols of the first start"),
-        ("seed_bars", "1440", "one-minute bars of history before a symbol's first trade; 0: none"),
-        ("batch_max", "500", "trades of a symbol in one call to Redis at most"),
-        ("linger_ms", "2", "how long the first trade of a batch waits for more, in ms"),
-        ("line_max", "10000", "trades of a symbol that may wait while Redis is away"),
-        ("backfill_max", "50000", "trades fetched again for one hole at most"),
-        ("backfill_wait_ms", "60000", "ms without progress after which a hole becomes a gap"),
-    ),
-    "engine": (
-        ("strategy", "momentum", "the strategy that draws conclusions"),
-        ("bar_ms", "60000", "lengths of the bars, in exchange ms"),
-        ("signal_ttl_ms", "1500", "how long an analysis may be acted upon, in exchange ms"),
-        ("lease_ms", "5000", "how long a partition stays ours without a renewal, in ms"),
-    ),
-    "executor": (
-        ("api_key", "", "the exchange's API key; without the right to withdraw", True),
-        ("api_secret", "", "its secret", True),
-        ("hedge_mode", "true", "long and short positions of a symbol are held apart"),
-        ("recv_window_ms", "5000", "how late a signed request may arrive, in exchange ms"),
-        ("confidence_threshold", "0.75", "least confidence of a signal"),
-        ("score_threshold", "0.70", "least phoenix95 score of a signal"),
-        ("max_position_risk_percent", "0.02", "largest position as a share of equity"),
-        ("max_leverage", "20", "largest leverage"),
-        ("max_portfolio_risk_percent", "0.10", "largest loss if every stop is hit, as a share of equity"),
-        ("max_active_positions", "10", "positions at a time at most"),
-        ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
-    ),
     "monitor": (
         ("sample_ms", "3000", "time between two looks at the host, in ms"),
         ("disk_path", ".", "a path on the file system to watch"),
