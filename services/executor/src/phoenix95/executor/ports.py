@@ -4,7 +4,7 @@ All raise TransientError when they could not be asked. A write that raised may h
 what is stored and goes on from there. `Fenced` from the ledger means that another executor has taken over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -107,7 +107,7 @@ class Ledger(Protocol):
         """
         ...
 
-    async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str) -> None:
+    async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
         """Keep an entry nobody can read: dead letter, signals row and offset, in one."""
         ...
 
@@ -140,8 +140,12 @@ class Ledger(Protocol):
     async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None: ...
 
 
+def _unobserved(_hop: str, _ms: float) -> None:
+    return None
+
+
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a step of the protocol is given."""
+    """Everything a step of the protocol is given. `observe` takes the latency of a hop, in exchange ms."""
 
     ledger: Ledger
     venue: Venue
@@ -150,6 +154,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     recv_window_ms: int
     uncertainty_max_ms: float = 250.0
+    observe: Callable[[str, float], None] = _unobserved
 
 
 __all__ = ["Clock", "Ledger", "Ports", "Venue", "VenueAccount", "VenuePosition"]

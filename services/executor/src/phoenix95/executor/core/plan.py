@@ -16,6 +16,8 @@ from phoenix95.executor.core.intents import TERMINAL, Intent, Role
 
 WOULD_TRIGGER: Final = -2021  # the price is already beyond the trigger
 TARGET_ATTEMPTS: Final = 5
+MIN_POLL_MS: Final = 50
+BARRIER_STEPS: Final = 20
 REFUSED_PAUSE_MS: Final = 200
 REFUSED_PAUSE_MAX_MS: Final = 5_000
 
@@ -106,7 +108,7 @@ def next_move(group: Group, *, now_ms: int, modes: Modes, bounds: Bounds) -> Mov
         return _wind_up(group, bounds)
     if group.trade.close_reason is not None:
         return _close(group, held, now_ms, bounds)
-    return _reason_to_close(group, now_ms, modes, bounds) or _protect(group, held, bounds)
+    return _reason_to_close(group, now_ms, modes, bounds) or _protect(group, held, now_ms, bounds)
 
 
 def exit_reason(group: Group) -> ExitReason:
@@ -150,7 +152,7 @@ def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) ->
     return None
 
 
-def _protect(group: Group, held: Decimal, bounds: Bounds) -> Move:
+def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
     """A verified stop of the right size, then the target, then away with what is left over."""
     stop = _good(group.of("stop"), held)
     if stop is None:
@@ -165,7 +167,7 @@ def _protect(group: Group, held: Decimal, bounds: Bounds) -> Move:
             return Cancel(other.client_id)
     if group.trade.stage != "PROTECTED":
         return MarkProtected()
-    return Look(bounds.poll_ms)
+    return Look(_poll_ms(group, now_ms, bounds))
 
 
 def _secure(group: Group, role: Role, held: Decimal, bounds: Bounds) -> Move:
@@ -211,6 +213,13 @@ def _wind_up(group: Group, bounds: Bounds) -> Move:
     if any(one.live for one in group.intents) or not group.fills_complete:
         return Look(bounds.look_ms)
     return Finish(exit_reason(group))
+
+
+def _poll_ms(group: Group, now_ms: int, bounds: Bounds) -> int:
+    """Closer looks as the time barrier comes near; the fraction allows for exchange time that runs fast."""
+    trade = group.trade
+    left_ms = bounds.poll_ms if trade.opened_ms is None else trade.opened_ms + trade.hold_ms - now_ms
+    return max(MIN_POLL_MS, min(bounds.poll_ms, left_ms // BARRIER_STEPS))
 
 
 def _good(attempts: tuple[Intent, ...], held: Decimal) -> Intent | None:

@@ -97,6 +97,8 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
     if ports.clock.now_ms() > signed_ms + ports.recv_window_ms:
         return AT_ONCE  # storing took so long that the exchange would refuse it; asking resolves it
     before = with_intent(group, sent, signed_ms)
+    if is_entry:
+        ports.observe("sent", signed_ms - intent.updated_ms)
     try:
         if sent.conditional:
             report = await ports.venue.place_conditional(sent)
@@ -107,6 +109,7 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
         answered = move(sent, "REJECTED", refusal=refusal.code, reason=refusal.message, updated_ms=ports.clock.now_ms())
     except (OutcomeUnknown, TransientError):
         return AT_ONCE
+    ports.observe("acknowledged", ports.clock.now_ms() - signed_ms)
     await ports.ledger.record(before, with_intent(before, answered, ports.clock.now_ms()))
     if answered.state == "REJECTED" and answered.role == "exit" and answered.attempt > 0:
         text = f"the exchange refuses to close: {answered.refusal} {answered.reason}"

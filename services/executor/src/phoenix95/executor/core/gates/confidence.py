@@ -9,6 +9,6 @@ def confidence(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
     value = candidate.analysis.confidence
     numbers = {"confidence": str(value), "at_least": str(limits.confidence_min)}
     # written so that NaN is refused
-    if value >= float(limits.confidence_min):
+    if float(limits.confidence_min) <= value <= 1:
         return Finding(None, numbers)
-    return Finding(f"confidence {value} is under {limits.confidence_min}", numbers)
+    return Finding(f"confidence {value} is not in [{limits.confidence_min}, 1]", numbers)

@@ -9,6 +9,6 @@ def score(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
     value = candidate.analysis.phoenix95_score
     numbers = {"score": str(value), "at_least": str(limits.score_min)}
     # written so that NaN is refused
-    if value >= float(limits.score_min):
+    if float(limits.score_min) <= value <= 1:
         return Finding(None, numbers)
-    return Finding(f"score {value} is under {limits.score_min}", numbers)
+    return Finding(f"score {value} is not in [{limits.score_min}, 1]", numbers)

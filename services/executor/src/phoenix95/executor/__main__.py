@@ -1,0 +1,61 @@
+"""`python -m phoenix95.executor` runs the service; `migrate` brings the schema up to date; `control` halts, resumes."""
+
+import argparse
+import asyncio
+import os
+import sys
+from typing import Final
+
+from phoenix95.common.errors import ConfigError, TransientError
+from phoenix95.common.serve import EXIT_CONFIG, EXIT_CRASH
+from phoenix95.common.serve import run as serve
+from phoenix95.common.settings import load, require
+from phoenix95.executor.config import ExecutorSettings
+
+MODES: Final = ("RUN", "REDUCE_ONLY", "HALT", "FLATTEN")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m phoenix95.executor", description=__doc__)
+    commands = parser.add_subparsers(dest="command")
+    commands.add_parser("migrate", help="create or update the tables of schema ledger")
+    control = commands.add_parser("control", help="set what the executor may do; it survives restarts")
+    control.add_argument("mode", choices=MODES)
+    control.add_argument("--symbol", default="account", help="only this symbol (default: the whole account)")
+    control.add_argument("--reason", default="by the operator")
+    arguments = parser.parse_args()
+    if arguments.command is None:
+        from phoenix95.executor.service import run
+
+        serve("executor", ExecutorSettings, run)
+    try:
+        _once(arguments)
+    except (ConfigError, TransientError) as error:
+        sys.stderr.write(f"phoenix95 executor: {error}\n")
+        sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_CRASH)
+
+
+def _once(arguments: argparse.Namespace) -> None:
+    settings = load(ExecutorSettings, "executor", os.environ)
+    require(settings, "postgres_url")
+    if arguments.command == "migrate":
+        from phoenix95.executor.ledger.migrate import upgrade
+
+        upgrade(settings.postgres_url.reveal())
+        return
+    asyncio.run(_set_mode(settings, arguments))
+
+
+async def _set_mode(settings: ExecutorSettings, arguments: argparse.Namespace) -> None:
+    from phoenix95.executor.ledger.connect import connect
+    from phoenix95.executor.ledger.reports import set_mode
+
+    engine = connect(settings.postgres_url.reveal())
+    try:
+        await set_mode(engine, arguments.symbol, arguments.mode, arguments.reason)
+    finally:
+        await engine.dispose()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""The executor's settings: `P95_EXECUTOR_*`."""
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from phoenix95.common.errors import ConfigError
+from phoenix95.common.settings import Secret, Settings
+from phoenix95.executor.core.candidate import Limits
+from phoenix95.executor.core.plan import Bounds
+
+Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
+Ms = Annotated[int, msgspec.Meta(ge=1)]
+
+# the exchange may hold a request this many receive windows longer than it says
+MARGIN_WINDOWS = 2
+
+
+class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Shares are of equity. `recv_window_ms` and `naked_ms` are exchange time, the other times real.
+
+    Trading with real money needs `mode` live and `allow_live` as well.
+    """
+
+    account: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "main"
+    api_key: Secret = Secret()
+    api_secret: Secret = Secret()
+    allow_live: bool = False
+    hedge_mode: bool = True
+    recv_window_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000_000)] = 5_000
+    naked_ms: Ms = 5_000
+    confidence_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.75
+    score_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.70
+    max_position_risk_percent: Share = 0.02
+    max_leverage: Annotated[int, msgspec.Meta(ge=1, le=125)] = 20
+    max_portfolio_risk_percent: Share = 0.10
+    max_exposure_percent: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    max_active_positions: Annotated[int, msgspec.Meta(ge=1)] = 10
+    reconcile_ms: Ms = 10_000
+    poll_ms: Ms = 1_000
+
+    def check(self) -> None:
+        """Raise ConfigError for settings that must not go together."""
+        if self.mode == "live" and not self.allow_live:
+            raise ConfigError("P95_MODE is live: real money needs P95_EXECUTOR_ALLOW_LIVE=true as well")
+        if not self.hedge_mode:
+            raise ConfigError("P95_EXECUTOR_HEDGE_MODE: only true is supported; it makes a repeated exit harmless")
+        for name in ("api_key", "api_secret"):
+            if not getattr(self, name):
+                raise ConfigError(f"P95_EXECUTOR_{name.upper()} is required and not set")
+
+    def limits(self) -> Limits:
+        return Limits(
+            confidence_min=Decimal(str(self.confidence_threshold)),
+            score_min=Decimal(str(self.score_threshold)),
+            position_risk_max=Decimal(str(self.max_position_risk_percent)),
+            leverage_max=self.max_leverage,
+            portfolio_risk_max=Decimal(str(self.max_portfolio_risk_percent)),
+            exposure_max=Decimal(str(self.max_exposure_percent)),
+            positions_max=self.max_active_positions,
+            # scaled with the window: where exchange time runs faster, so does its error
+            uncertainty_max_ms=self.recv_window_ms / 20,
+        )
+
+    def bounds(self) -> Bounds:
+        """An outcome can be unknown for as long as the receive window, so nothing is given up on sooner."""
+        return Bounds(
+            naked_ms=max(self.naked_ms, self.recv_window_ms),
+            margin_ms=MARGIN_WINDOWS * self.recv_window_ms,
+            poll_ms=self.poll_ms,
+        )

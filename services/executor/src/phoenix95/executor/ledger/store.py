@@ -1,0 +1,283 @@
+"""The ledger port over Postgres. Each method is one fenced transaction."""
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from phoenix95.common.errors import InvariantBroken, TransientError
+from phoenix95.common.events import Ack, DeadLetter, Decided, Severity
+from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.group import ExitReason, Fill, Group
+from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.ledger import outcome
+from phoenix95.executor.ledger.history import PositionRow
+from phoenix95.executor.ledger.models import ControlRow, FillRow, IntentRow, OffsetRow, SignalRow, TradeRow
+from phoenix95.executor.ledger.rows import (
+    changed,
+    fill_values,
+    group_of,
+    intent_values,
+    signal_values,
+    trade_values,
+    when,
+)  # fmt: skip
+from phoenix95.executor.ledger.writing import Writer, Writing, read_modes
+
+ACTIVE = ("pending", "filled")
+
+
+class PostgresLedger:
+    """See `ports.Ledger`."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer = writer
+        self._account = writer.account
+
+    async def modes(self) -> Modes:
+        async with self._writer.read("modes") as session:
+            return await read_modes(session)
+
+    async def group(self, analysis_id: str) -> Group:
+        async with self._writer.read("trade") as session:
+            trade = await session.scalar(select(TradeRow).where(TradeRow.analysis_id == analysis_id))
+            if trade is None:
+                raise InvariantBroken(f"no trade {analysis_id}")
+            return await _group(session, trade)
+
+    async def active_groups(self) -> tuple[Group, ...]:
+        async with self._writer.read("active trades") as session:
+            trades = await session.scalars(
+                select(TradeRow)
+                .where(TradeRow.account == self._account, TradeRow.status.in_(ACTIVE))
+                .order_by(TradeRow.id)
+            )
+            return tuple([await _group(session, trade) for trade in trades.all()])
+
+    async def restamp_naked(self, now_ms: int) -> None:
+        async with self._writer.write("takeover") as writing:
+            await writing.session.execute(
+                update(TradeRow)
+                .where(
+                    TradeRow.account == self._account,
+                    TradeRow.status.in_(ACTIVE),
+                    TradeRow.naked_since_ms.is_not(None),
+                )
+                .values(naked_since_ms=now_ms)
+            )
+
+    async def offsets(self) -> dict[str, str]:
+        """How far each stream was read."""
+        async with self._writer.read("offsets") as session:
+            rows = await session.execute(select(OffsetRow.stream, OffsetRow.last_id))
+            return dict(rows.tuples().all())
+
+    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
+        async with self._writer.write("decisions") as writing:
+            entering = any(decision.group is not None for decision in decisions)
+            if entering and await read_modes(writing.session) != modes:
+                raise TransientError("the control mode changed while the gates were asked")
+            for decision in decisions:
+                await self._store(writing, decision)
+            if offset is not None:
+                await _set_offset(writing.session, *offset)
+
+    async def _store(self, writing: Writing, decision: Decision) -> None:
+        new = await writing.session.scalar(
+            insert(SignalRow)
+            .values(**signal_values(decision))
+            .on_conflict_do_nothing(index_elements=["analysis_id"])
+            .returning(SignalRow.id)
+        )
+        if new is None:
+            return  # read twice: a stream was rolled back, or the reply of our commit was lost
+        writing.emit(decision.decided)
+        if decision.group is None:
+            return
+        await writing.session.execute(insert(TradeRow).values(**trade_values(decision, decision.group, self._account)))
+        await writing.session.execute(
+            insert(IntentRow), [intent_values(intent, self._account) for intent in decision.group.intents]
+        )
+
+    async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
+        analysis_id = f"poison-{source}-{entry_id}"
+        symbol = source.rsplit(":", 1)[-1]
+        async with self._writer.write("poison") as writing:
+            new = await writing.session.scalar(
+                insert(SignalRow)
+                .values(
+                    analysis_id=analysis_id, symbol=symbol, action="ERROR", accepted=False, reason=error,
+                    ts_ms=now_ms, decided_ms=now_ms, created=when(now_ms), details={"fields": dict(fields)},
+                )
+                .on_conflict_do_nothing(index_elements=["analysis_id"])
+                .returning(SignalRow.id)
+            )  # fmt: skip
+            if new is not None:
+                writing.dead_letter(
+                    DeadLetter(source=source, entry_id=entry_id, error=error, fields=dict(fields), attempts=1)
+                )
+                writing.emit(
+                    Decided(
+                        analysis_id=analysis_id, symbol=symbol, ts=now_ms, action="ERROR", side=None,
+                        accepted=False, reason=error,
+                    )
+                )  # fmt: skip
+            await _set_offset(writing.session, source, entry_id)
+
+    async def plan(self, intent: Intent) -> None:
+        async with self._writer.write("plan") as writing:
+            # the same attempt may be there already, when the reply of the first commit was lost
+            await writing.session.execute(
+                insert(IntentRow).values(**intent_values(intent, self._account)).on_conflict_do_nothing()
+            )
+
+    async def sign(self, intent: Intent, *, entry: bool) -> bool:
+        async with self._writer.write("sign") as writing:
+            if entry and (await read_modes(writing.session)).blocking(intent.symbol) is not None:
+                return False
+            signed = await writing.session.execute(
+                update(IntentRow)
+                .where(IntentRow.client_id == intent.client_id, IntentRow.state == "PLANNED")
+                .values(**intent_values(intent, self._account))
+                .returning(IntentRow.client_id)
+            )
+            if signed.one_or_none() is None:
+                raise InvariantBroken(f"intent {intent.client_id} was signed already")
+            writing.emit(changed(intent, await _request(writing.session, intent.analysis_id)))
+        return True
+
+    async def record(self, before: Group, after: Group) -> None:
+        async with self._writer.write("record") as writing:
+            await outcome.record(writing, self._account, before, after)
+
+    async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
+        async with self._writer.write("fills") as writing:
+            await writing.session.execute(
+                insert(FillRow).on_conflict_do_nothing(),
+                [fill_values(fill, self._account, analysis_id) for fill in fills],
+            )
+
+    async def last_trade_id(self, symbol: str) -> int | None:
+        async with self._writer.read("last fill") as session:
+            newest: int | None = await session.scalar(
+                select(func.max(FillRow.trade_id)).where(FillRow.account == self._account, FillRow.symbol == symbol)
+            )
+            return newest
+
+    async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
+        async with self._writer.write("begin close") as writing:
+            symbol = await writing.session.scalar(
+                update(TradeRow)
+                .where(TradeRow.analysis_id == analysis_id)
+                .values(close_reason=func.coalesce(TradeRow.close_reason, reason), stage="CLOSING")
+                .returning(TradeRow.symbol)
+            )
+            if halt is not None and symbol is not None:
+                await _halt(writing.session, symbol, halt)
+                writing.alert("critical", "unprotected", f"{symbol}: {halt}; closing, no new entries", symbol)
+
+    async def protected(self, analysis_id: str, now_ms: int) -> None:
+        async with self._writer.write("protected") as writing:
+            await outcome.protected(writing, analysis_id, now_ms)
+
+    async def failed(self, analysis_id: str, reason: str, now_ms: int) -> None:
+        async with self._writer.write("failed") as writing:
+            await outcome.failed(writing, analysis_id, reason, now_ms)
+
+    async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
+        async with self._writer.write("finish") as writing:
+            await outcome.finish(writing, group, reason, now_ms)
+
+    async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None:
+        async with self._writer.write("alert") as writing:
+            writing.alert(severity, kind, message, symbol)
+
+    async def restrict(self, reason: str, symbol: str) -> None:
+        """No new entries in the account until a person resumes; what is stricter already stays."""
+        async with self._writer.write("restrict") as writing:
+            await writing.session.execute(
+                insert(ControlRow)
+                .values(scope="account", mode="REDUCE_ONLY", reason=reason, changed_by="executor")
+                .on_conflict_do_update(
+                    index_elements=["scope"],
+                    set_={"mode": "REDUCE_ONLY", "reason": reason, "changed_by": "executor", "changed": func.now()},
+                    where=ControlRow.mode == "RUN",
+                )
+            )
+            writing.alert("critical", "foreign_position", reason, symbol)
+
+    async def close_by_command(self, stream: str, entry_id: str, symbol: str, reason: str) -> list[str]:
+        """Ask every active trade of a symbol to close, acknowledge the command and store the offset, in one."""
+        async with self._writer.write("close command") as writing:
+            found = await writing.session.scalars(
+                update(TradeRow)
+                .where(TradeRow.account == self._account, TradeRow.symbol == symbol, TradeRow.status.in_(ACTIVE))
+                .values(close_reason=func.coalesce(TradeRow.close_reason, "manual"))
+                .returning(TradeRow.analysis_id)
+            )
+            closing = list(found.all())
+            message = f"closing {symbol}: {reason}" if closing else f"nothing is held in {symbol}"
+            writing.ack(Ack(command_id=entry_id, service="executor", ok=bool(closing), message=message))
+            await _set_offset(writing.session, stream, entry_id)
+        return closing
+
+    async def skip_to(self, stream: str, entry_id: str, letter: DeadLetter | None = None) -> None:
+        """Store an offset alone: what lies before it is none of our business, or kept as a dead letter."""
+        async with self._writer.write("offset") as writing:
+            if letter is not None:
+                writing.dead_letter(letter)
+            await _set_offset(writing.session, stream, entry_id)
+
+    async def mark(self, analysis_id: str, price: object, unrealized: object, now_ms: int) -> None:
+        """Keep a position's present price and result, and the best and worst it has seen."""
+        async with self._writer.write("mark") as writing:
+            notional = PositionRow.size * PositionRow.entry_price
+            await writing.session.execute(
+                update(PositionRow)
+                .where(PositionRow.analysis_id == analysis_id, PositionRow.is_active)
+                .values(
+                    current_price=price,
+                    unrealized_pnl=unrealized,
+                    unrealized_pnl_percent=unrealized / func.nullif(notional, 0) * 100,
+                    max_loss=func.least(PositionRow.max_loss, unrealized),
+                    max_profit=func.greatest(PositionRow.max_profit, unrealized),
+                    updated=when(now_ms),
+                )
+            )
+
+
+async def _group(session: AsyncSession, trade: TradeRow) -> Group:
+    intents = await session.scalars(
+        select(IntentRow).where(IntentRow.analysis_id == trade.analysis_id).order_by(IntentRow.role, IntentRow.attempt)
+    )
+    fills = await session.scalars(
+        select(FillRow).where(FillRow.analysis_id == trade.analysis_id).order_by(FillRow.trade_id)
+    )
+    return group_of(trade, list(intents.all()), list(fills.all()))
+
+
+async def _request(session: AsyncSession, analysis_id: str) -> str | None:
+    found: str | None = await session.scalar(select(TradeRow.request).where(TradeRow.analysis_id == analysis_id))
+    return found
+
+
+async def _set_offset(session: AsyncSession, stream: str, entry_id: str) -> None:
+    await session.execute(
+        insert(OffsetRow)
+        .values(stream=stream, last_id=entry_id)
+        .on_conflict_do_update(index_elements=["stream"], set_={"last_id": entry_id})
+    )
+
+
+async def _halt(session: AsyncSession, symbol: str, reason: str) -> None:
+    await session.execute(
+        insert(ControlRow)
+        .values(scope=symbol, mode="HALT", reason=reason, changed_by="executor")
+        .on_conflict_do_update(
+            index_elements=["scope"],
+            set_={"mode": "HALT", "reason": reason, "changed_by": "executor", "changed": func.now()},
+            where=ControlRow.mode != "FLATTEN",
+        )
+    )

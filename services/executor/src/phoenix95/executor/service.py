@@ -1,0 +1,223 @@
+"""The executor: takes the account, recovers what is under way, then decides on what comes in."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from phoenix95.common import keys
+from phoenix95.common.bus import Connection, connect_reader
+from phoenix95.common.bus import connect as connect_redis
+from phoenix95.common.bus.beat import write_heartbeat
+from phoenix95.common.bus.client import ping
+from phoenix95.common.bus.meta import agree_on_partitions
+from phoenix95.common.bus.reader import LogReader
+from phoenix95.common.errors import ConfigError, TransientError, VenueRejected
+from phoenix95.common.events import Heartbeat
+from phoenix95.common.retry import backoff, forever, pause
+from phoenix95.common.serve import Context
+from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
+from phoenix95.executor.config import ExecutorSettings
+from phoenix95.executor.desk import Desk
+from phoenix95.executor.ledger.connect import connect as connect_postgres
+from phoenix95.executor.ledger.outbox import Outbox
+from phoenix95.executor.ledger.ownership import Ownership, take
+from phoenix95.executor.ledger.store import PostgresLedger
+from phoenix95.executor.ledger.writing import Writer
+from phoenix95.executor.ports import Ports
+from phoenix95.executor.protocol.intake import Standing
+from phoenix95.executor.publishing import publish
+from phoenix95.executor.reading import AccountView, Following, handle
+from phoenix95.executor.sweep import Suspects, sweep
+from phoenix95.executor.venue.binance import Binance
+from phoenix95.executor.venue.codes import CREDENTIALS
+from phoenix95.executor.venue.exchange import Requests
+from phoenix95.executor.venue.user_stream import follow
+
+READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
+RECOVERY_FIRST_S: Final = 2.0  # what comes in waits this long for the recovery; later it is refused by the gate
+HEARTBEAT_S: Final = 2.0
+VERSION: Final = "0.1.0"
+
+Ctx = Context[ExecutorSettings]
+
+
+async def run(context: Ctx) -> None:
+    """Work until `context.stop`. Raises ConfigError for what the operator must mend; Fenced ends the process."""
+    settings = context.settings
+    settings.check()
+    engine = connect_postgres(settings.postgres_url.reveal())
+    clock = exchange_clock(settings)
+    requests = Requests(settings.exchange_rest_url, settings.api_key.reveal(), settings.api_secret.reveal())
+    venue = Binance(requests, clock.now_ms, settings.recv_window_ms)
+    try:
+        ownership = await take(engine, settings.account, stop=context.stop, health=context.health)
+        emitted = asyncio.Event()
+        writer = Writer(engine, settings.account, ownership.token, emitted.set)
+        try:
+            await _Executor(context, clock, venue, ownership, writer, emitted).run()
+        finally:
+            await ownership.release()
+    finally:
+        await venue.close()
+        await engine.dispose()
+
+
+class _Executor:
+    """The parts of one executor that holds its account."""
+
+    def __init__(
+        self, context: Ctx, clock: ExchangeClock, venue: Binance, ownership: Ownership, writer: Writer,
+        emitted: asyncio.Event,
+    ) -> None:  # fmt: skip
+        settings = context.settings
+        self._context, self._settings, self._stop = context, settings, context.stop
+        self._clock, self._venue, self._ownership = clock, venue, ownership
+        self._writer, self._emitted = writer, emitted
+        self._ledger = PostgresLedger(writer)
+        self._account = AccountView(venue)
+        self._recovered = asyncio.Event()
+        self._limits = settings.limits()
+        self._ports = Ports(
+            ledger=self._ledger,
+            venue=venue,
+            clock=clock,
+            bounds=settings.bounds(),
+            account=settings.account,
+            recv_window_ms=settings.recv_window_ms,
+            uncertainty_max_ms=self._limits.uncertainty_max_ms,
+            observe=lambda hop, ms: context.metrics.hop_histogram(hop).observe(ms),
+        )
+
+    async def run(self) -> None:
+        health = self._context.health
+        health.check("exchange time", self._clock.reason)
+        health.set("recovery", "recovering")
+        async with asyncio.TaskGroup() as tasks:
+            ticking = asyncio.Event()  # the clock outlives the stop: trades are still being protected
+            keeping = tasks.create_task(self._clock.keep(ticking), name="clock")
+            tasks.create_task(self._ownership.watch(self._stop), name="ownership")
+            try:
+                await self._work(tasks)
+            finally:
+                ticking.set()
+                await asyncio.wait({keeping})
+
+    async def _work(self, outer: asyncio.TaskGroup) -> None:
+        if not await self._clock.measured(self._stop):
+            return
+        await forever(self._greet, name="exchange", stop=self._stop, health=self._context.health)
+        async with asyncio.TaskGroup() as trades:
+            desk = Desk(self._ports, trades, self._stop)
+            # Redis may be away: what is under way is protected all the same
+            outer.create_task(self._with_redis(desk), name="redis")
+            outer.create_task(self._sweeping(desk), name="sweep")
+            outer.create_task(
+                follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
+            )
+            await self._recover(desk)
+            await self._stop.wait()
+
+    async def _greet(self) -> None:
+        """The first signed requests: they tell wrong keys, and put the account into hedge mode."""
+        try:
+            self._account.put(await self._venue.account())
+            await self._venue.use_hedge_mode()
+        except VenueRejected as refusal:
+            if refusal.code in CREDENTIALS:
+                raise ConfigError(f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused: {refusal}") from refusal
+            raise ConfigError(f"account {self._settings.account}: hedge mode is refused: {refusal}") from refusal
+
+    async def _recover(self, desk: Desk) -> None:
+        """Resume every trade under way. Entries wait until each is protected or over."""
+
+        async def load() -> list[asyncio.Event]:
+            await self._ledger.restamp_naked(self._clock.now_ms())
+            return [desk.start(one.trade.analysis_id, one.trade.symbol) for one in await self._ledger.active_groups()]
+
+        settled = await forever(load, name="ledger", stop=self._stop, health=self._context.health)
+        for event in settled:
+            await event.wait()
+        if settled:
+            structlog.get_logger().info("recovered", trades=len(settled))
+        self._recovered.set()
+        self._context.health.set("recovery", None)
+
+    async def _with_redis(self, desk: Desk) -> None:
+        settings = self._settings
+        login = {"username": settings.redis_username, "password": settings.redis_password.reveal() or None}
+        redis = connect_redis(settings.redis_url, name="executor", **login)
+        reading = connect_reader(settings.redis_url, name="executor-reader", block_ms=READ_BLOCK_MS, **login)
+        try:
+            await forever(lambda: ping(redis), name="redis", stop=self._stop, health=self._context.health)
+            await agree_on_partitions(redis, settings.partitions)
+            outbox = Outbox(self._writer.engine, settings.account)
+            following = Following(redis, settings.partitions, await self._ledger.offsets())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(publish(outbox, redis, self._emitted, self._stop), name="outbox")
+                tasks.create_task(self._beating(redis), name="heartbeat")
+                tasks.create_task(self._reading(desk, following, LogReader(reading, READ_BLOCK_MS)), name="reading")
+        finally:
+            await redis.aclose()
+            await reading.aclose()
+
+    async def _reading(self, desk: Desk, following: Following, reader: LogReader) -> None:
+        log, waits = structlog.get_logger(), None
+        with_recovery = asyncio.create_task(self._recovered.wait())
+        await asyncio.wait({with_recovery}, timeout=RECOVERY_FIRST_S)
+        with_recovery.cancel()
+        await following.recheck(reader)
+        while not self._stop.is_set():
+            try:
+                await following.refresh(reader)
+                batches = await reader.read(following.offsets)
+                # commands first: a person who wants out does not wait for the analyses
+                for stream, entries in sorted(batches, key=lambda batch: batch[0] != keys.COMMAND):
+                    standing = await self._standing()
+                    await handle(
+                        self._ports, self._ledger, desk, stream, entries, standing=standing, limits=self._limits
+                    )
+                    following.offsets[stream] = entries[-1][0]
+                self._context.health.progress("reading")
+            except (TransientError, VenueRejected) as error:
+                if waits is None:
+                    log.warning("reading_waits", reason=str(error))
+                    waits = backoff(cap_s=2.0)
+                self._context.health.set("reading", str(error))
+                await pause(self._stop, next(waits))
+                continue
+            if waits is not None:
+                log.info("reading_again")
+                self._context.health.set("reading", None)
+                waits = None
+
+    async def _standing(self) -> Standing:
+        not_ready = None if self._recovered.is_set() else "the recovery has not finished"
+        return Standing(await self._account.get(), not_ready)
+
+    async def _sweeping(self, desk: Desk) -> None:
+        log, suspects = structlog.get_logger(), Suspects()
+        while not self._stop.is_set():
+            try:
+                suspects, told = await sweep(self._ports, self._ledger, self._writer, desk, suspects)
+                self._account.put(told)
+                self._context.health.progress("sweep")
+            except (TransientError, VenueRejected) as error:
+                log.warning("sweep_failed", reason=str(error))
+            await pause(self._stop, self._settings.reconcile_ms / 1000)
+
+    async def _beating(self, redis: Connection) -> None:
+        context = self._context
+        while not self._stop.is_set():
+            beat = Heartbeat(
+                service="executor",
+                instance=context.instance,
+                version=VERSION,
+                started_wall_ms=context.started_wall_ms,
+                progress_wall_ms=context.health.progress_wall_ms(),
+            )
+            try:
+                await write_heartbeat(redis, beat)
+            except TransientError as error:
+                structlog.get_logger().debug("heartbeat_failed", reason=str(error))
+            await pause(self._stop, HEARTBEAT_S)

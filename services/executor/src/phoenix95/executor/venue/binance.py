@@ -1,0 +1,194 @@
+"""The venue port over Binance USD-M futures in hedge mode, isolated margin."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.money import plain
+from phoenix95.executor.core.group import Fill
+from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.ports import VenueAccount, VenuePosition
+from phoenix95.executor.venue.codes import ALREADY_SO
+from phoenix95.executor.venue.exchange import Requests, decoded
+from phoenix95.executor.venue.payloads import (
+    Account,
+    AlgoOrder,
+    ExchangeInfo,
+    Order,
+    PositionRisk,
+    UserTrade,
+)  # fmt: skip
+
+FILLS_PAGE: Final = 1000
+RULES_MAX_AGE_S: Final = 600.0
+ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET"}
+
+T = TypeVar("T")
+
+
+class Binance:
+    """See `ports.Venue`. What is asked for carries the clock's time, so that a wrong host clock does no harm."""
+
+    def __init__(self, requests: Requests, now_ms: Callable[[], int], recv_window_ms: int) -> None:
+        self._requests = requests
+        self._now_ms = now_ms
+        self._recv_window_ms = recv_window_ms
+        self._prepared: dict[str, int] = {}
+        self._rules: dict[str, Rules] = {}
+        self._rules_at_s: float | None = None
+
+    async def use_hedge_mode(self) -> None:
+        """Both sides of a symbol apart. Raises VenueRejected when the account's positions forbid the change."""
+        await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": "true"})
+
+    async def prepare(self, symbol: str, leverage: int) -> None:
+        if self._prepared.get(symbol) == leverage:
+            return
+        await self._set("fapiPrivatePostMarginType", {"symbol": symbol, "marginType": "ISOLATED"})
+        await self._set("fapiPrivatePostLeverage", {"symbol": symbol, "leverage": leverage})
+        self._prepared[symbol] = leverage
+
+    async def place(self, intent: Intent) -> Report:
+        params = {
+            **_signed(intent),
+            "side": intent.side,
+            "positionSide": intent.position_side,
+            "type": "MARKET",
+            "quantity": plain(intent.quantity),
+            "newClientOrderId": intent.client_id,
+            "newOrderRespType": "RESULT",
+        }
+        answer = await self._requests.send("fapiPrivatePostOrder", params)
+        return _understood(Order, answer).report()
+
+    async def place_conditional(self, intent: Intent) -> ConditionalReport:
+        if intent.trigger_price is None:
+            raise VenueRejected(0, f"{intent.client_id} has no trigger price")
+        params = {
+            **_signed(intent),
+            "algoType": "CONDITIONAL",
+            "type": ALGO_TYPES[intent.role],
+            "side": intent.side,
+            "positionSide": intent.position_side,
+            "quantity": plain(intent.quantity),
+            "triggerPrice": plain(intent.trigger_price),
+            "workingType": "CONTRACT_PRICE",
+            "clientAlgoId": intent.client_id,
+        }
+        answer = await self._requests.send("fapiPrivatePostAlgoOrder", params)
+        return _understood(AlgoOrder, answer).report()
+
+    async def cancel_conditional(self, symbol: str, client_id: str) -> bool:
+        """Cancelling twice does no harm, so an unknown outcome is just a TransientError."""
+        params = {**self._stamp(), "symbol": symbol, "clientAlgoId": client_id}
+        try:
+            return await self._requests.read("fapiPrivateDeleteAlgoOrder", params) is not None
+        except VenueRejected as refusal:
+            raise TransientError(f"exchange, cancelling {client_id}: {refusal}") from refusal
+
+    async def order(self, symbol: str, client_id: str) -> Report | None:
+        answer = await self._ask("fapiPrivateGetOrder", {"symbol": symbol, "origClientOrderId": client_id})
+        return None if answer is None else decoded(Order, answer, "order").report()
+
+    async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None:
+        answer = await self._ask("fapiPrivateGetAlgoOrder", {"symbol": symbol, "clientAlgoId": client_id})
+        if answer is None:
+            return None
+        found: AlgoOrder = decoded(AlgoOrder, answer, "algo order")
+        if found.order_id is None:
+            return found.report()
+        made = await self._ask("fapiPrivateGetOrder", {"symbol": symbol, "orderId": found.order_id})
+        if made is None:  # it was triggered, so its order must be: not an answer to rely on
+            raise TransientError(f"exchange: the order {found.order_id} of {client_id} is not there yet")
+        return found.report(decoded(Order, made, "order").report())
+
+    async def open_conditionals(self, symbol: str | None) -> tuple[ConditionalReport, ...]:
+        answer = await self._ask("fapiPrivateGetOpenAlgoOrders", {} if symbol is None else {"symbol": symbol})
+        found: list[AlgoOrder] = decoded(list[AlgoOrder], _listed(answer), "open algo orders")
+        return tuple(one.report() for one in found)
+
+    async def fills(self, symbol: str, *, since_ms: int, after_id: int | None) -> tuple[Fill, ...]:
+        params: dict[str, Any] = {"symbol": symbol, "limit": FILLS_PAGE}
+        start = {"startTime": since_ms} if after_id is None else {"fromId": after_id + 1}
+        found: dict[int, Fill] = {}
+        while True:
+            answer = await self._ask("fapiPrivateGetUserTrades", {**params, **start})
+            page: list[UserTrade] = decoded(list[UserTrade], _listed(answer), "user trades")
+            new = [one.fill() for one in page if one.id not in found and (after_id is None or one.id > after_id)]
+            found.update((fill.trade_id, fill) for fill in new)
+            if len(page) < FILLS_PAGE or not new:
+                return tuple(found[trade_id] for trade_id in sorted(found))
+            start = {"fromId": max(found) + 1}
+
+    async def positions(self) -> tuple[VenuePosition, ...]:
+        answer = await self._ask("fapiPrivateV3GetPositionRisk", {})
+        found: list[PositionRisk] = decoded(list[PositionRisk], _listed(answer), "position risk")
+        return tuple(one.position() for one in found if one.position_amt != 0)
+
+    async def account(self) -> VenueAccount:
+        return decoded(Account, await self._ask("fapiPrivateV3GetAccount", {}), "account").account()
+
+    async def rules(self, symbol: str) -> Rules | None:
+        """From exchangeInfo, read again after ten minutes, or at once for a symbol that it did not have."""
+        age_s = None if self._rules_at_s is None else time.monotonic() - self._rules_at_s
+        if age_s is None or age_s > RULES_MAX_AGE_S or (symbol not in self._rules and age_s > 5):
+            info: ExchangeInfo = decoded(
+                ExchangeInfo, await self._requests.read("fapiPublicGetExchangeInfo", {}), "exchange info"
+            )
+            self._rules = {one.symbol: one.rules() for one in info.symbols}
+            self._rules_at_s = time.monotonic()
+        return self._rules.get(symbol)
+
+    async def listen_key(self) -> str:
+        """The key of the user stream; asking again gives the same one and keeps it alive."""
+        answer = await self._requests.read("fapiPrivatePostListenKey", {})
+        if not isinstance(answer, dict) or not isinstance(answer.get("listenKey"), str):
+            raise TransientError("exchange: no listen key in its answer")
+        return str(answer["listenKey"])
+
+    async def close(self) -> None:
+        await self._requests.close()
+
+    async def _ask(self, endpoint: str, params: dict[str, Any]) -> Any:
+        return await self._requests.read(endpoint, {**self._stamp(), **params})
+
+    async def _set(self, endpoint: str, params: dict[str, Any]) -> None:
+        """Bring a setting to what it should be; it may be so already, and repeating it does no harm."""
+        try:
+            await self._requests.send(endpoint, {**self._stamp(), **params})
+        except VenueRejected as refusal:
+            if refusal.code not in ALREADY_SO:
+                raise
+        except OutcomeUnknown as unknown:
+            raise TransientError(str(unknown)) from unknown
+
+    def _stamp(self) -> dict[str, int]:
+        return {"timestamp": self._now_ms(), "recvWindow": self._recv_window_ms}
+
+
+def _signed(intent: Intent) -> dict[str, Any]:
+    """Exactly what was stored before: the exchange's own receive window closes the door on a late request."""
+    if intent.signed_ms is None or intent.deadline_ms is None:
+        raise VenueRejected(0, f"{intent.client_id} was not signed")
+    return {
+        "symbol": intent.symbol,
+        "timestamp": intent.signed_ms,
+        "recvWindow": intent.deadline_ms - intent.signed_ms,
+    }
+
+
+def _understood(kind: type[T], answer: Any) -> T:
+    """What was accepted but cannot be understood has an unknown outcome."""
+    try:
+        return decoded(kind, answer, "a sent order")
+    except TransientError as error:
+        raise OutcomeUnknown(str(error)) from error
+
+
+def _listed(answer: Any) -> Any:
+    if answer is None:
+        raise TransientError("exchange: no list in its answer")
+    return answer

@@ -1,0 +1,193 @@
+"""The exchange's own words, and how they become ours. Field lists: BINANCE USD-M REST, November 2026."""
+
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from phoenix95.common.errors import TransientError
+from phoenix95.common.events import Side
+from phoenix95.common.money import ZERO
+from phoenix95.executor.core.group import Fill
+from phoenix95.executor.core.intents import PositionSide
+from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.ports import VenueAccount, VenuePosition
+
+OrderState = Literal["OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "EXPIRED"]
+ORDER_STATES: Final[dict[str, OrderState]] = {
+    "NEW": "OPEN",
+    "PARTIALLY_FILLED": "PARTIAL",
+    "FILLED": "FILLED",
+    "CANCELED": "CANCELED",
+    "REJECTED": "REJECTED",
+    "EXPIRED": "EXPIRED",
+    "EXPIRED_IN_MATCH": "EXPIRED",
+}
+ConditionalState = Literal["OPEN", "TRIGGERED", "CANCELED", "REJECTED", "EXPIRED"]
+CONDITIONAL_STATES: Final[dict[str, ConditionalState]] = {
+    "NEW": "OPEN",
+    "TRIGGERING": "OPEN",
+    "TRIGGERED": "TRIGGERED",
+    "FINISHED": "TRIGGERED",
+    "CANCELED": "CANCELED",
+    "REJECTED": "REJECTED",
+    "EXPIRED": "EXPIRED",
+}
+
+
+class Order(msgspec.Struct, rename="camel"):
+    order_id: int
+    client_order_id: str
+    status: str
+    executed_qty: Decimal
+    avg_price: Decimal = ZERO
+
+    def report(self) -> Report:
+        state = ORDER_STATES.get(self.status)
+        if state is None:
+            raise TransientError(f"exchange: order {self.client_order_id} is {self.status}, which we do not know")
+        return Report(
+            order_id=str(self.order_id),
+            client_id=self.client_order_id,
+            state=state,
+            filled=self.executed_qty,
+            average_price=self.avg_price if self.executed_qty > 0 else None,
+        )
+
+
+class AlgoOrder(msgspec.Struct, rename="camel"):
+    algo_id: int
+    client_algo_id: str
+    symbol: str
+    algo_status: str
+    quantity: Decimal = ZERO
+    actual_order_id: str | int | None = None
+
+    @property
+    def order_id(self) -> str | None:
+        """The order that the trigger made; the exchange writes an empty text while there is none."""
+        return str(self.actual_order_id) if self.actual_order_id not in (None, "", "0", 0) else None
+
+    def report(self, order: Report | None = None) -> ConditionalReport:
+        state = CONDITIONAL_STATES.get(self.algo_status)
+        if state is None:
+            raise TransientError(f"exchange: {self.client_algo_id} is {self.algo_status}, which we do not know")
+        if self.algo_status == "FINISHED" and order is None:
+            state = "EXPIRED"  # finished without an order: nothing was and nothing will be done
+        return ConditionalReport(
+            venue_id=str(self.algo_id),
+            client_id=self.client_algo_id,
+            symbol=self.symbol,
+            state=state,
+            quantity=self.quantity,
+            order=order,
+        )
+
+
+class UserTrade(msgspec.Struct, rename="camel"):
+    id: int
+    order_id: int
+    symbol: str
+    side: Side
+    position_side: str
+    price: Decimal
+    qty: Decimal
+    commission: Decimal
+    commission_asset: str
+    realized_pnl: Decimal
+    time: int
+    buyer: bool = False
+
+    def fill(self) -> Fill:
+        """One-way accounts say BOTH: there the side cannot be told, and we do not trade them."""
+        return Fill(
+            trade_id=self.id,
+            order_id=str(self.order_id),
+            symbol=self.symbol,
+            side=self.side,
+            position_side=_position_side(self.position_side),
+            price=self.price,
+            quantity=self.qty,
+            fee=self.commission,
+            fee_asset=self.commission_asset,
+            realized_pnl=self.realized_pnl,
+            time_ms=self.time,
+        )
+
+
+class PositionRisk(msgspec.Struct, rename="camel"):
+    symbol: str
+    position_side: str
+    position_amt: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    un_realized_profit: Decimal
+
+    def position(self) -> VenuePosition:
+        return VenuePosition(
+            symbol=self.symbol,
+            position_side=_position_side(self.position_side),
+            size=abs(self.position_amt),
+            entry_price=self.entry_price,
+            mark_price=self.mark_price,
+            unrealized=self.un_realized_profit,
+        )
+
+
+class Account(msgspec.Struct, rename="camel"):
+    total_margin_balance: Decimal
+    total_wallet_balance: Decimal
+    available_balance: Decimal
+    total_initial_margin: Decimal
+    total_unrealized_profit: Decimal
+
+    def account(self) -> VenueAccount:
+        return VenueAccount(
+            equity=self.total_margin_balance,
+            wallet=self.total_wallet_balance,
+            available=self.available_balance,
+            used_margin=self.total_initial_margin,
+            unrealized=self.total_unrealized_profit,
+        )
+
+
+class Filter(msgspec.Struct, rename="camel"):
+    filter_type: str
+    tick_size: Decimal = ZERO
+    step_size: Decimal = ZERO
+    min_qty: Decimal = ZERO
+    max_qty: Decimal = ZERO
+    notional: Decimal = ZERO
+
+
+class Symbol(msgspec.Struct, rename="camel"):
+    symbol: str
+    status: str
+    filters: list[Filter]
+
+    def rules(self) -> Rules:
+        by_type = {one.filter_type: one for one in self.filters}
+        lot = by_type.get("MARKET_LOT_SIZE") or by_type["LOT_SIZE"]
+        plain_lot = by_type.get("LOT_SIZE", lot)
+        return Rules(
+            symbol=self.symbol,
+            trading=self.status == "TRADING",
+            price_tick=by_type["PRICE_FILTER"].tick_size,
+            quantity_step=max(lot.step_size, plain_lot.step_size),
+            quantity_min=max(lot.min_qty, plain_lot.min_qty),
+            quantity_max=min(lot.max_qty, plain_lot.max_qty),
+            notional_min=by_type["MIN_NOTIONAL"].notional if "MIN_NOTIONAL" in by_type else ZERO,
+        )
+
+
+class ExchangeInfo(msgspec.Struct):
+    symbols: list[Symbol]
+
+
+def _position_side(text: str) -> PositionSide:
+    if text == "LONG":
+        return "LONG"
+    if text == "SHORT":
+        return "SHORT"
+    raise TransientError(f"exchange: position side {text}; the account must be in hedge mode")

@@ -1,0 +1,36 @@
+from collections.abc import Mapping
+
+import pytest
+
+from phoenix95.common.errors import ConfigError
+from phoenix95.common.settings import load
+from phoenix95.executor.config import ExecutorSettings
+
+KEYS = {"P95_EXECUTOR_API_KEY": "k", "P95_EXECUTOR_API_SECRET": "s"}
+
+
+def settings(extra: Mapping[str, str]) -> ExecutorSettings:
+    return load(ExecutorSettings, "executor", {**KEYS, **extra})
+
+
+@pytest.mark.parametrize(
+    ("extra", "named"),
+    [
+        ({"P95_EXECUTOR_API_KEY": ""}, "P95_EXECUTOR_API_KEY"),
+        ({"P95_EXECUTOR_API_SECRET": ""}, "P95_EXECUTOR_API_SECRET"),
+        ({"P95_MODE": "live"}, "P95_EXECUTOR_ALLOW_LIVE"),
+        ({"P95_EXECUTOR_HEDGE_MODE": "false"}, "P95_EXECUTOR_HEDGE_MODE"),
+    ],
+)
+def test_what_must_not_run_names_its_setting(extra: Mapping[str, str], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        settings(extra).check()
+
+
+def test_real_money_needs_both_switches() -> None:
+    settings({"P95_MODE": "live", "P95_EXECUTOR_ALLOW_LIVE": "true"}).check()
+
+
+def test_nothing_is_given_up_on_while_the_exchange_may_still_take_it() -> None:
+    bounds = settings({"P95_EXECUTOR_RECV_WINDOW_MS": "50000"}).bounds()
+    assert (bounds.naked_ms, bounds.margin_ms) == (50_000, 100_000)
