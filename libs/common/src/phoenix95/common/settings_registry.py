@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from phoenix95.common.errors import InvariantBroken
+
 SERVICES: Final = ("feed", "engine", "executor", "monitor", "gateway", "paper")
 SECTIONS: Final = ("common", *SERVICES, "stack", "cli")
 OPS_PORTS: Final[Mapping[str, int]] = {
@@ -76,14 +78,15 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("api_key", "", "the exchange's API key; without the right to withdraw", True),
         ("api_secret", "", "its secret", True),
         ("allow_live", "false", "the second switch of trading with real money, beside P95_MODE"),
+        ("hedge_mode", "true", "long and short positions of a symbol are held apart"),
         ("recv_window_ms", "5000", "how late a signed request may arrive, in exchange ms"),
-        ("naked_ms", "5000", "how long a position may be without a verified stop, in exchange ms"),
+        ("naked_ms", "5000", "a position without a verified stop is closed after this many exchange ms"),
         ("confidence_threshold", "0.75", "least confidence of a signal"),
         ("score_threshold", "0.70", "least phoenix95 score of a signal"),
         ("max_position_risk_percent", "0.02", "largest position as a share of equity"),
         ("max_leverage", "20", "largest leverage"),
         ("max_portfolio_risk_percent", "0.10", "largest loss if every stop is hit, as a share of equity"),
-        ("max_exposure_percent", "1.0", "largest sum of all positions as a share of equity"),
+        ("max_exposure_percent", "1", "largest notional of all positions, as a multiple of equity"),
         ("max_active_positions", "10", "positions at a time at most"),
         ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
         ("poll_ms", "1000", "ms between two looks at what is open on the exchange"),
@@ -117,7 +120,10 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
 
 
 def _settings() -> dict[str, Setting]:
-    table = {variable(section, row[0]): Setting(section, *row[1:]) for section, rows in _TABLE.items() for row in rows}
+    rows = [(variable(section, row[0]), Setting(section, *row[1:])) for section, rows in _TABLE.items() for row in rows]
+    table = dict(rows)
+    if len(table) != len(rows):
+        raise InvariantBroken("a setting stands twice in the registry")
     for service, port in OPS_PORTS.items():
         table[variable(service, "http_port")] = Setting(service, str(port), "port of /metrics, /livez and /readyz")
     return table
