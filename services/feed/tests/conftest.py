@@ -38,6 +38,10 @@ class ScriptedExchange:
         self.forgotten: dict[str, set[int]] = {}  # ids that REST does not supply
         self.bars = 0  # minutes of history before START_MS
         self.rest_down = False
+        self.rest_status = HTTPStatus.SERVICE_UNAVAILABLE  # what it answers while it is down
+        self.rest_body: Any = {"msg": "Service Unavailable."}
+        self.retry_after = ""
+        self.deaf = False  # requests on sockets are not answered
         self.asked: list[str] = []
         self.subscriptions: dict[ServerConnection, set[str]] = {}
         self._server: Any = None
@@ -98,6 +102,8 @@ class ScriptedExchange:
         route = socket.request.path.split("/")[1] if socket.request else ""
         try:
             async for text in socket:
+                if self.deaf:
+                    continue
                 message = json.loads(text)
                 # As the real one: a stream of another route is acknowledged, and nothing ever comes.
                 params = {one for one in message["params"] if ("bookTicker" in one) == (route == "public")}
@@ -115,7 +121,7 @@ class ScriptedExchange:
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
         self.asked.append(request.path)
         if self.rest_down:
-            return _answer(HTTPStatus.SERVICE_UNAVAILABLE, {"msg": "Service Unavailable."})
+            return _answer(self.rest_status, self.rest_body, self.retry_after)
         return _answer(HTTPStatus.OK, self._page(url.path, query))
 
     def _page(self, path: str, query: dict[str, str]) -> Any:
@@ -144,11 +150,13 @@ class ScriptedExchange:
         return [{key: trade[key] for key in ("a", "p", "q", "f", "l", "T", "m")} for trade in known]
 
 
-def _answer(status: HTTPStatus, body: Any) -> Response:
+def _answer(status: HTTPStatus, body: Any, retry_after: str = "") -> Response:
     raw = json.dumps(body).encode()
     headers = Headers([("Content-Type", "application/json"), ("Content-Length", str(len(raw)))])
     headers["X-MBX-USED-WEIGHT-1M"] = "1"
     headers["Connection"] = "close"
+    if retry_after:
+        headers["Retry-After"] = retry_after
     return Response(status.value, status.phrase, headers, raw)
 
 

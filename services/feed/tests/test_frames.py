@@ -1,6 +1,9 @@
 """What is believed of a frame, and what is refused."""
 
+import gzip
 import json
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -117,3 +120,21 @@ def test_answers_to_requests_are_told_from_data() -> None:
     assert decode(b'{"result":null,"id":3}', "market").id == 3
     refused = decode(b'{"code":2,"msg":"Invalid request","id":3}', "market")
     assert (refused.code, refused.msg, refused.data) == (2, "Invalid request", None)
+
+
+def test_every_frame_of_the_recordings_is_believed() -> None:
+    folder = os.environ.get("P95_TEST_DATA")
+    if not folder:
+        pytest.skip("P95_TEST_DATA is not set: no recorded frames are tried, only those written here")
+    seen = {"aggTrade": 0, "bookTicker": 0}
+    for path in sorted(Path(folder, "recorded").glob("*usdm_*.gz")):
+        for line in gzip.open(path, "rt"):
+            kind = next((kind for kind in seen if f'"e":"{kind}"' in line), None)
+            if kind is None or "{" not in line:
+                continue
+            found = decode(line[line.index("{") :].encode(), "recording").data
+            assert found is not None
+            assert fault_of(found) is None, line
+            seen[kind] += 1
+    assert seen["aggTrade"] > 10
+    assert seen["bookTicker"] > 10_000

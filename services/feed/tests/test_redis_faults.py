@@ -126,3 +126,15 @@ async def test_a_key_of_another_kind_ends_the_process(
     error = feed.task.exception()
     assert isinstance(error, BaseExceptionGroup)
     assert error.subgroup(InvariantBroken)
+
+
+async def test_a_slow_redis_gets_nothing_twice(
+    exchange: Any, start_feed: StartFeed, stream: Any, redis_server: Any, eventually: Until
+) -> None:
+    await start_feed()
+    await exchange.trade("BTCUSDT", 10)
+    redis_server.command("CLIENT PAUSE 3000 ALL")  # longer than a command may take: the outcome is unknown
+    await exchange.trade("BTCUSDT", 10)
+    await asyncio.sleep(2.5)
+    await exchange.trade("BTCUSDT", 10)
+    await eventually(lambda: ids_are(stream, up_to(1030)), within_s=15)

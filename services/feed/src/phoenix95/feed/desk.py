@@ -183,6 +183,8 @@ class Desk:
         }
         if not batches:
             return True
+        for _, batch in batches.values():
+            self._observe(batch[-1].ms)
         began = time.monotonic()
         try:
             answers = await self.guard.publish(
@@ -194,8 +196,7 @@ class Desk:
         self.found_redis()
         self._stored_hop.observe((time.monotonic() - began) * 1000)
         for symbol, answer in answers.items():
-            place, batch = batches[symbol]
-            self._observe(batch[-1].ms)
+            place, _ = batches[symbol]
             self.settle(place, answer)
             if answer.gap_after is not None:
                 place.live = False

@@ -6,7 +6,7 @@
 import pkgutil
 from collections.abc import Iterable
 from importlib import import_module
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.feed.config import FeedSettings
@@ -35,6 +35,7 @@ class Sink(Protocol):
         ...
 
 
+@runtime_checkable
 class Source(Protocol):
     """Live frames and history of one exchange. The history's calls raise TransientError and VenueRejected."""
 
