@@ -19,7 +19,7 @@ from phoenix95.feed.letters import Letters
 from phoenix95.feed.symbols import Symbols
 
 READ_MAX: Final = 50
-BLOCK_MS: Final = 500  # so that a stop is noticed soon
+BLOCK_MS: Final = 200  # so that a stop is noticed soon
 SYMBOL_MAX: Final = 40  # characters; the longest listed name has about twenty
 RETRY_CAP_S: Final = 1.0
 
