@@ -1,6 +1,7 @@
 """A gateway in the test's own loop, on real sockets, with a real Redis and a real Postgres."""
 
 import asyncio
+import itertools
 import os
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from phoenix95.gateway.service import main
 API_KEY = "a-key-for-tests-only"
 POLL_S = 0.02
 WAIT_S = 15
+_numbers = itertools.count(1)
 
 
 class Gateway:
@@ -67,11 +69,23 @@ async def exchange_time():
     server.close()
 
 
+@pytest.fixture(scope="session")
+def ledger_template(postgres_server):
+    """A database with the ledger's tables, made once as an operator makes them; tests get copies."""
+    name = f"gateway_template_{os.getpid()}"
+    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+    migrate(postgres_server.url(name))
+    yield name
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def migrated_url(postgres_url):
-    """A database with the ledger's tables, made as an operator makes them."""
-    migrate(postgres_url)
-    return postgres_url
+def migrated_url(postgres_server, ledger_template):
+    """A database of the test's own with the ledger's tables, empty."""
+    name = f"gateway_{os.getpid()}_{next(_numbers)}"
+    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE {ledger_template}")
+    yield postgres_server.url(name)
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

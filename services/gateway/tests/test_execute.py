@@ -8,6 +8,7 @@ from phoenix95.common.bus.append import append
 from phoenix95.common.bus.reader import tail
 from phoenix95.common.events import Analysis, Decided, OrderChanged, PositionChanged, Quality
 from phoenix95.common.wire import request_decoder
+from phoenix95.gateway.streams import follow
 
 P = 16
 BODY = {"symbol": "BTCUSDT", "action": "buy", "confidence": 0.9}
@@ -169,11 +170,12 @@ async def test_an_entry_nobody_can_read_is_passed_over(gateway, redis):
     assert (await asked).json()["decision"]["reason"] == "read on"
 
 
-async def test_after_redis_was_emptied_outcomes_are_seen_again(gateway, redis):
+async def test_after_redis_was_emptied_outcomes_are_seen_again(gateway, redis, monkeypatch):
+    monkeypatch.setattr(follow, "REGRESSION_CHECK_S", 0.2)
     await append(redis, keys.ORDER, a_decision("BTCUSDT", "1-1"), id="99999999999999-0")
-    await gateway.until(lambda: gateway.context.health.ready)
+    await asyncio.sleep(0.5)  # the follower has read on to there
     await redis.delete(keys.ORDER)
-    await asyncio.sleep(6)  # the follower looks for streams that went back every 5 s
+    await asyncio.sleep(1)  # and has looked for streams that went back
     asked = asyncio.create_task(gateway.act.post("/api/execute", json=BODY))
     await answer(redis, "BTCUSDT", lambda *of: a_decision(*of, accepted=False, reason="seen"))
     assert (await asked).json()["decision"]["reason"] == "seen"
@@ -209,10 +211,11 @@ INSERT INTO ledger.signals (analysis_id, symbol, action, side, accepted, reason,
   created) VALUES ('a1', 'BTCUSDT', 'EXECUTE', 'BUY', true, '',
   '[{"gate": "score", "stage": "signal", "reason": null, "numbers": {"score": "0.8"}}]', '500-0', 1, 2, now()),
   ('a2', 'BTCUSDT', 'HOLD', NULL, false, 'no edge', '[]', NULL, 1, 2, now());
-INSERT INTO ledger.intents (client_id, account, analysis_id, symbol, role, attempt, side, position_side, quantity, state,
-  signed_ms, filled, not_found, updated_ms) VALUES
+INSERT INTO ledger.intents (client_id, account, analysis_id, symbol, role, attempt, side, position_side, quantity,
+  state, signed_ms, filled, not_found, updated_ms) VALUES
   ('p95e1', 'main', 'a1', 'BTCUSDT', 'entry', 1, 'BUY', 'LONG', 0.00200000, 'FILLED', 5, 0.00200000, 0, 6),
   ('p95s1', 'main', 'a1', 'BTCUSDT', 'stop', 1, 'SELL', 'LONG', 0.002, 'OPEN', 5, 0, 0, 6);
 INSERT INTO ledger.positions (analysis_id, account, symbol, side, size, entry_price, leverage, stop_loss, protected,
-  is_active, created, updated) VALUES ('a1', 'main', 'BTCUSDT', 'long', 0.002, 64000, 5, 63000, true, true, now(), now());
+  is_active, created, updated) VALUES
+  ('a1', 'main', 'BTCUSDT', 'long', 0.002, 64000, 5, 63000, true, true, now(), now());
 """

@@ -4,7 +4,6 @@ import asyncio
 import socket
 
 import httpx
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,7 +18,7 @@ ACTS = [
     ("POST", "/api/positions/BTCUSDT/close"),
 ]
 READS = ["/api/info", "/api/price/BTCUSDT", "/api/portfolio", "/api/metrics"]
-WRONG_KEYS = ["", " ", "a-key-for-tests-onlY", "a-key-for-tests-only ", "a-key-for-tests-onl", "x" * 8000]
+WRONG_KEYS = ["", "a-key-for-tests-onlY", "a-key-for-tests-onl", "a-key-for-tests-only1", "x" * 8000]
 
 
 def is_problem(got, status):
@@ -31,19 +30,18 @@ def is_problem(got, status):
     return body
 
 
-@pytest.mark.parametrize(("method", "path"), ACTS)
-async def test_acting_needs_the_key_whatever_the_body(gateway, method, path):
-    for content in (b"", b"{", b'{"symbol":"BTCUSDT","action":"buy"}'):
-        got = await gateway.http.request(method, path, content=content)
-        assert "X-API-Key is missing" in is_problem(got, 401)["detail"]
-        assert got.headers["www-authenticate"] == "ApiKey"
+async def test_acting_needs_the_key_whatever_the_body(gateway):
+    for method, path in ACTS:
+        for content in (b"", b"{", b'{"symbol":"BTCUSDT","action":"buy"}'):
+            got = await gateway.http.request(method, path, content=content)
+            assert "X-API-Key is missing" in is_problem(got, 401)["detail"]
+            assert got.headers["www-authenticate"] == "ApiKey"
 
 
 async def test_a_wrong_key_is_refused_and_nothing_is_written(gateway, redis):
     for key in WRONG_KEYS:
         got = await gateway.http.post("/api/execute", headers={"X-API-Key": key}, json={"symbol": "BTCUSDT"})
-        # h11 strips blanks around a value, so a blank behind the right key is the right key
-        assert got.status_code == (422 if key == "a-key-for-tests-only " else 401), key
+        is_problem(got, 401)
     raw = await gateway.http.post("/api/execute", headers=[(b"X-API-Key", b"\xff\xfe\x80")], content=b"{}")
     is_problem(raw, 401)
     assert await redis.exists(keys.request("BTCUSDT", 16)) == 0
@@ -102,21 +100,22 @@ BAD_BODIES = [
     (b'{"symbol":"BTCUSDT","action":"buy","confidence":1.5}', 422),
     (b'{"symbol":"BTCUSDT","action":"buy","hold_ms":1' + b"0" * 400 + b"}", 422),
     (b'{"symbol":"BTCUSDT","action":"buy","price":1' + b"0" * 400 + b"}", 422),
-    (b'{"symbol":"BTC\\ud800USDT","action":"buy"}', 422),
+    (b'{"symbol":"BTC\\ud800USDT","action":"buy"}', 400),
     (b'{"symbol":"BTC\\u0000USDT","action":"buy"}', 422),
     (b'{"symbol":"NOPEUSDT","action":"buy"}', 404),
-    (b'{"a":' * 3000, 400),
-    (b'{"symbol":' + b"[" * 8000 + b"]" * 8000 + b"}", 413),
+    (b'{"a":' * 3000, 422),
+    (b"[" * 16_000, 422),
+    (b'{"symbol":' + b"[" * 9000 + b"]" * 9000 + b"}", 413),
     (b'{"symbol":' + b"[" * 4000 + b"]" * 4000 + b"}", 422),
     (b" " * 20_000, 413),
 ]
 
 
-@pytest.mark.parametrize(("content", "status"), BAD_BODIES)
-async def test_a_bad_body_is_the_callers_mistake(gateway, redis, content, status):
-    got = await gateway.act.post("/api/execute", content=content)
-    assert got.status_code in ({400, 422} if status != 404 and status != 413 else {status}), got.text
-    is_problem(got, got.status_code)
+async def test_a_bad_body_is_the_callers_mistake(gateway, redis):
+    for content, status in BAD_BODIES:
+        got = await gateway.act.post("/api/execute", content=content)
+        assert got.status_code == status, (content[:80], got.text)
+        is_problem(got, status)
     assert await redis.exists(keys.request("BTCUSDT", 16)) == 0
 
 
@@ -132,34 +131,34 @@ async def test_the_field_that_is_wrong_is_named(gateway):
     assert (body["field"], body["detail"]) == ("stop_loss", "stop_loss: must be above the price")
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status"),
-    [
-        ("GET", "/", 404),
-        ("GET", "/nothing", 404),
-        ("GET", "/api/price/", 404),
-        ("GET", "/api/price/a%2Fb", 404),
-        ("GET", "/api/price/%00", 422),
-        ("GET", "/api/price/%FF%FE", 422),
-        ("GET", "/api/price/NOPEUSDT", 404),
-        ("GET", "/api/price/" + "A" * 5000, 422),
-        ("GET", "/api/execute/none", 422),
-        ("GET", "/api/execute/BTCUSDT-99-0", 404),
-        ("GET", "/api/execute/BTCUSDT-18446744073709551615-18446744073709551615", 422),
-        ("POST", "/api/subscribe/..", 422),
-        ("DELETE", "/api/subscribe/NOPEUSDT", 404),
-        ("PUT", "/api/execute", 405),
-        ("DELETE", "/health", 405),
-        ("TRACE", "/health", 405),
-    ],
-)
-async def test_a_bad_address_is_the_callers_mistake(gateway, method, path, status):
-    got = await gateway.act.request(method, gateway.url + path)
-    assert 400 <= got.status_code < 500, got.text
-    assert got.status_code == status or status == 422, got.text
+BAD_ADDRESSES = [
+    ("GET", "/", 404),
+    ("GET", "/nothing", 404),
+    ("GET", "/api/price/", 404),
+    ("GET", "/api/price/a%2Fb", 404),
+    ("GET", "/api/price/%00", 422),
+    ("GET", "/api/price/%FF%FE", 422),
+    ("GET", "/api/price/NOPEUSDT", 404),
+    ("GET", "/api/price/" + "A" * 5000, 422),
+    ("GET", "/api/execute/none", 422),
+    ("GET", "/api/execute/BTCUSDT-99-0", 404),
+    ("GET", "/api/execute/BTCUSDT-18446744073709551615-18446744073709551615", 422),
+    ("POST", "/api/subscribe/...", 422),
+    ("DELETE", "/api/subscribe/NOPEUSDT", 404),
+    ("PUT", "/api/execute", 405),
+    ("DELETE", "/health", 405),
+    ("TRACE", "/health", 405),
+]
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_a_bad_address_is_the_callers_mistake(gateway):
+    for method, path, status in BAD_ADDRESSES:
+        got = await gateway.act.request(method, gateway.url + path)
+        assert got.status_code == status, (method, path, got.text)
+        is_problem(got, status)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.binary(max_size=200)
     | st.recursive(

@@ -4,6 +4,7 @@ from http import HTTPStatus
 
 import msgspec
 from litestar import Response, delete, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from phoenix95.common.events import Ack, ClosePosition, Command, Subscribe, Unsubscribe
@@ -23,13 +24,13 @@ class Commanded(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @post("/api/subscribe/{symbol:str}", status_code=HTTPStatus.OK)
-async def subscribe(parts: Parts, symbol: FromPath[str]) -> Response[Commanded]:
+async def subscribe(parts: NamedDependency[Parts], symbol: FromPath[str]) -> Response[Commanded]:
     """Start a symbol's market data, and with it its analyses."""
     return await _commanded(parts, Subscribe(symbol=checked_symbol(symbol)))
 
 
 @delete("/api/subscribe/{symbol:str}", status_code=HTTPStatus.OK)
-async def unsubscribe(parts: Parts, symbol: FromPath[str]) -> Response[Commanded]:
+async def unsubscribe(parts: NamedDependency[Parts], symbol: FromPath[str]) -> Response[Commanded]:
     """Stop a symbol's market data. 404 when it is not subscribed."""
     checked = checked_symbol(symbol)
     if checked not in await parts.bus.symbols():
@@ -38,7 +39,7 @@ async def unsubscribe(parts: Parts, symbol: FromPath[str]) -> Response[Commanded
 
 
 @post("/api/positions/{symbol:str}/close", status_code=HTTPStatus.OK)
-async def close_position(parts: Parts, symbol: FromPath[str]) -> Response[Commanded]:
+async def close_position(parts: NamedDependency[Parts], symbol: FromPath[str]) -> Response[Commanded]:
     """Close what is held in a symbol, at the market."""
     return await _commanded(parts, ClosePosition(symbol=checked_symbol(symbol), reason=BY_HAND))
 

@@ -8,6 +8,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, get, post
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from phoenix95.common.events import Analysis, Decided, OrderChanged, OrderEvent, PositionChanged
@@ -54,7 +55,7 @@ class Followed(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @post("/api/execute", status_code=HTTPStatus.OK)
-async def execute(request: Request[Any, Any, Any], parts: Parts) -> Response[Executed | Accepted]:
+async def execute(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Response[Executed | Accepted]:
     """Analyse and, when the gates let it pass, trade. 200 with the outcome, or 202 with where to ask for it."""
     arrived_s = time.monotonic()
     asked = as_request(await read_body(request, ExecuteBody), parts.exchange_now_ms())
@@ -91,7 +92,7 @@ async def execute(request: Request[Any, Any, Any], parts: Parts) -> Response[Exe
 
 
 @get("/api/execute/{request_id:str}")
-async def executed(parts: Parts, request_id: FromPath[str]) -> Followed:
+async def executed(parts: NamedDependency[Parts], request_id: FromPath[str]) -> Followed:
     """What became of a request, whenever it was asked. 404 when there never was one."""
     name = parse_request_name(request_id)
     outcome = await parts.ledger.outcome(name)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from phoenix95.common.events import Heartbeat, HostSample
@@ -57,7 +58,7 @@ class MetricsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @get("/health")
-async def health(parts: Parts) -> Response[HealthReport]:
+async def health(parts: NamedDependency[Parts]) -> Response[HealthReport]:
     """Each component, and the unhealthy ones named. 200 when all are well, else 503."""
     services, postgres = await asyncio.gather(_services(parts), parts.ledger.check())
     clock = None if parts.clock.uncertainty_ms() is not None else "the exchange does not tell its time"
@@ -78,7 +79,7 @@ async def _services(parts: Parts) -> dict[str, Component]:
 
 
 @get("/api/info")
-async def info(parts: Parts) -> Info:
+async def info(parts: NamedDependency[Parts]) -> Info:
     """Name, version, configuration and what was done so far."""
     symbols = await parts.bus.symbols()
     counts, portfolio = await parts.ledger.counts(), await parts.ledger.portfolio()
@@ -99,7 +100,7 @@ async def info(parts: Parts) -> Info:
 
 
 @get("/api/price/{symbol:str}")
-async def price(parts: Parts, symbol: FromPath[str]) -> dict[str, str]:
+async def price(parts: NamedDependency[Parts], symbol: FromPath[str]) -> dict[str, str]:
     """The last price with the 24 h ticker, mark, funding, best bid and ask. 404 when there is none of the last 30 s."""
     checked = checked_symbol(symbol)
     fields = await parts.bus.price(checked)
@@ -112,14 +113,14 @@ async def price(parts: Parts, symbol: FromPath[str]) -> dict[str, str]:
 
 
 @get("/api/portfolio")
-async def portfolio(parts: Parts) -> Portfolio:
+async def portfolio(parts: NamedDependency[Parts]) -> Portfolio:
     """Balance, active positions, count."""
     positions = await parts.ledger.active_positions()
     return Portfolio(balance=await parts.ledger.portfolio(), active_positions=positions, count=len(positions))
 
 
 @get("/api/metrics")
-async def metrics(parts: Parts) -> MetricsReport:
+async def metrics(parts: NamedDependency[Parts]) -> MetricsReport:
     """Ticks, analyses, decisions, orders, lag by symbol, and the machine's state."""
     pipeline, symbols = parts.pulse.now()
     return MetricsReport(
