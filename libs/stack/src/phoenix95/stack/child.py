@@ -23,7 +23,7 @@ EXIT_CONFIG: Final = 2  # the child's settings are wrong: another start would en
 Launch = Callable[[], "subprocess.Popen[bytes]"]
 
 
-class GivenUp(Exception):  # noqa: N818 - a verdict on a child, not an error of ours
+class GivenUp(Exception):
     """A child cannot be kept alive. The message names it and says why."""
 
     def __init__(self, name: str, why: str) -> None:

@@ -62,6 +62,7 @@ class DataFolder:
                     who = f"pid {owner}" if _runs(owner) else "a server of an earlier run has not ended"
                     raise ConfigError(f"already running in {self.path}, {who}") from None
                 time.sleep(0.1)
+        (self.path / "state.json").unlink(missing_ok=True)  # of one that was killed
         os.ftruncate(lock, 0)
         os.pwrite(lock, str(os.getpid()).encode(), 0)
         self._lock = lock

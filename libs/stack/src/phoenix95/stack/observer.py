@@ -100,6 +100,8 @@ class Observer:
             return "the recording has not ended"
         counts = self.census.by_symbol()
         for symbol, told in paper.symbols.items():
+            if told.last_agg_id == 0:  # the recording has no trade of it
+                continue
             count = counts.get(symbol)
             if count is None or count.last_trade < told.last_agg_id:
                 return f"{symbol}: the feed has not stored trade {told.last_agg_id}"

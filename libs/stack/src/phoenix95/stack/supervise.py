@@ -36,11 +36,11 @@ REPEAT_SECONDS: Final = 1.0  # a terminal and a supervisor can deliver one stop 
 _SERVERS: Final = frozenset({"redis", "postgres"})
 
 
-class _StopAsked(Exception):  # noqa: N818 - an event, not an error
+class _StopAsked(Exception):
     """A signal came."""
 
 
-class _Over(Exception):  # noqa: N818 - an event, not an error
+class _Over(Exception):
     """The run has reached its end."""
 
 
