@@ -16,7 +16,7 @@ LIMITED_S: Final = 5.0  # without a Retry-After
 T = TypeVar("T")
 
 
-class Answered(Exception):  # noqa: N818  an answer, not yet an error
+class Answered(Exception):
     """The exchange answered with something else than success."""
 
     def __init__(self, status: int, code: int | None, message: str, retry_after_s: float | None) -> None:

@@ -1,0 +1,484 @@
+"""The order protocol under every single fault at every effect, and under sampled pairs and triples.
+
+The protocol is the real one; its ports are in memory. After each run: at most one entry was executed, nothing is
+held, nothing is open, the ledger's fills are the exchange's, every intent is resolved, and no position was without a
+listed stop for longer than allowed.
+"""
+
+import asyncio
+import itertools
+import random
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from phoenix95.common.clock import ManualClock
+from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.events import Analysis, Severity
+from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.group import ExitReason, Fill, Group
+from phoenix95.executor.core.intents import TERMINAL, Intent, move
+from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.plan import Bounds
+from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.ports import Ports, VenueAccount, VenuePosition
+from phoenix95.executor.protocol.moves import advance
+
+D = Decimal
+START_MS = 1_721_347_200_000
+BOUNDS = Bounds(naked_ms=5_000, margin_ms=2_000)
+WINDOW_MS = 3_000
+RESTART_MS = 500
+WRITE_FAULTS = ("crash_before", "crash_after", "error_before", "error_after")
+READ_FAULTS = ("crash_before", "error_before")
+SEND_FAULTS = ("crash_before", "crash_after", "lost", "timeout", "late", "reject")
+
+
+class Crash(BaseException):
+    """kill -9: nothing in the process survives it."""
+
+
+class World:
+    """Time, the fault plan, and what each effect was, so that a plan can be made for it."""
+
+    def __init__(self, plan: Mapping[int, str]) -> None:
+        self.clock = ManualClock(START_MS)
+        self.plan = plan
+        self.kinds: list[str] = []
+        self.due: list[tuple[int, Callable[[], Any]]] = []
+        self.after_tick: Callable[[], None] = lambda: None
+
+    def pass_ms(self, ms: int) -> None:
+        for _ in range(max(1, ms // 10)):
+            self.clock.advance(10)
+            for at, late in [one for one in self.due if one[0] <= self.clock.ms]:
+                self.due.remove((at, late))
+                late()
+            self.after_tick()
+
+    def effect(self, kind: str, apply: Callable[[], Any]) -> Any:
+        fault = self.plan.get(len(self.kinds))
+        self.kinds.append(kind)
+        self.pass_ms(10)
+        if fault == "crash_before":
+            raise Crash
+        if fault == "error_before":
+            raise TransientError("away")
+        if fault == "lost":
+            raise OutcomeUnknown("lost")
+        if fault == "reject":
+            raise VenueRejected(-4131, "refused")
+        if fault == "late":
+            self.due.append((self.clock.ms + 800, apply))
+            raise OutcomeUnknown("late")
+        result = apply()
+        if fault == "crash_after":
+            raise Crash
+        if fault == "error_after":
+            raise TransientError("no reply")
+        if fault == "timeout":
+            raise OutcomeUnknown("timeout")
+        return result
+
+
+class MemoryVenue:
+    """One symbol, market orders filled at once, conditional orders that trigger when the world says so."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.orders: dict[str, Report] = {}
+        self.algos: dict[str, ConditionalReport] = {}
+        self.trades: list[Fill] = []
+        self.position = D(0)
+        self.price = D(1_000)
+        self.naked_ms = self.naked_max_ms = 0
+        self.vanishing = 0  # so many of the next conditional orders are acknowledged and then gone
+        self.silent = False  # questions about orders fail
+        world.after_tick = self._tick
+
+    def covered(self) -> bool:
+        return any(algo.state == "OPEN" and algo.client_id.startswith("p95s") for algo in self.algos.values())
+
+    def _tick(self) -> None:
+        self.naked_ms = self.naked_ms + 10 if self.position > 0 and not self.covered() else 0
+        self.naked_max_ms = max(self.naked_max_ms, self.naked_ms)
+
+    def trigger(self, prefix: str) -> None:
+        for client_id, algo in list(self.algos.items()):
+            if algo.state == "OPEN" and client_id.startswith(prefix):
+                if self.position == 0:
+                    self.algos[client_id] = msgspec.structs.replace(algo, state="REJECTED")
+                    continue
+                order = self._fill("SELL", min(algo.quantity, self.position), f"made-{client_id}")
+                self.algos[client_id] = msgspec.structs.replace(algo, state="TRIGGERED", order=order)
+
+    def _fill(self, side: Any, quantity: Decimal, client_id: str) -> Report:
+        order_id = str(len(self.trades) + 1)
+        self.trades.append(
+            Fill(
+                trade_id=len(self.trades) + 1, order_id=order_id, symbol="BTCUSDT", side=side, position_side="LONG",
+                price=self.price, quantity=quantity, fee=D("0.01"), fee_asset="USDT", realized_pnl=D(0),
+                time_ms=self.world.clock.ms,
+            )
+        )  # fmt: skip
+        self.position += quantity if side == "BUY" else -quantity
+        report = Report(
+            order_id=order_id, client_id=client_id, state="FILLED", filled=quantity, average_price=self.price
+        )
+        self.orders[client_id] = report
+        return report
+
+    def _in_time(self, intent: Intent) -> None:
+        assert intent.deadline_ms is not None
+        if self.world.clock.ms > intent.deadline_ms:
+            raise VenueRejected(-1021, "outside of the recvWindow")
+
+    async def prepare(self, symbol: str, leverage: int) -> None:
+        self.world.effect("set", lambda: None)
+
+    async def place(self, intent: Intent) -> Report:
+        def apply() -> Report:
+            self._in_time(intent)
+            if intent.side == "SELL" and intent.quantity > self.position:
+                raise VenueRejected(-2022, "ReduceOnly Order is rejected")
+            return self._fill(intent.side, intent.quantity, intent.client_id)
+
+        return self.world.effect("send", apply)  # type: ignore[no-any-return]
+
+    async def place_conditional(self, intent: Intent) -> ConditionalReport:
+        def apply() -> ConditionalReport:
+            self._in_time(intent)
+            if intent.client_id in self.algos:
+                raise VenueRejected(-4116, "duplicated")
+            algo = ConditionalReport(
+                venue_id=f"algo-{intent.client_id}", client_id=intent.client_id, symbol=intent.symbol,
+                state="OPEN", quantity=intent.quantity,
+            )  # fmt: skip
+            if self.vanishing:
+                self.vanishing -= 1
+            else:
+                self.algos[intent.client_id] = algo
+            return algo
+
+        return self.world.effect("send", apply)  # type: ignore[no-any-return]
+
+    async def cancel_conditional(self, symbol: str, client_id: str) -> bool:
+        def apply() -> bool:
+            algo = self.algos.get(client_id)
+            if algo is None or algo.state != "OPEN":
+                return False
+            self.algos[client_id] = msgspec.structs.replace(algo, state="CANCELED")
+            return True
+
+        return self.world.effect("write", apply)  # type: ignore[no-any-return]
+
+    async def order(self, symbol: str, client_id: str) -> Report | None:
+        if self.silent:
+            raise TransientError("no answer")
+        return self.world.effect("read", lambda: self.orders.get(client_id))  # type: ignore[no-any-return]
+
+    async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None:
+        return self.world.effect("read", lambda: self.algos.get(client_id))  # type: ignore[no-any-return]
+
+    async def open_conditionals(self, symbol: str | None) -> tuple[ConditionalReport, ...]:
+        return self.world.effect(  # type: ignore[no-any-return]
+            "read", lambda: tuple(algo for algo in self.algos.values() if algo.state == "OPEN")
+        )
+
+    async def fills(self, symbol: str, *, since_ms: int, after_id: int | None) -> tuple[Fill, ...]:
+        return self.world.effect(  # type: ignore[no-any-return]
+            "read", lambda: tuple(fill for fill in self.trades if fill.trade_id > (after_id or 0))
+        )
+
+    async def positions(self) -> tuple[VenuePosition, ...]:
+        return ()
+
+    async def account(self) -> VenueAccount:
+        raise TransientError("not asked here")
+
+    async def rules(self, symbol: str) -> Rules | None:
+        return None
+
+
+class MemoryLedger:
+    """Stores like the real one; what is written survives a crash."""
+
+    def __init__(self, world: World, group: Group) -> None:
+        self.world = world
+        self.stored = group
+        self.halted: list[str] = []
+        self.listed: Callable[[], bool] = lambda: True
+        self.reason: str | None = None
+
+    def _trade(self, **changes: Any) -> None:
+        trade = msgspec.structs.replace(self.stored.trade, **changes)
+        self.stored = msgspec.structs.replace(self.stored, trade=trade)
+
+    def _put(self, intent: Intent) -> None:
+        others = tuple(one for one in self.stored.intents if one.client_id != intent.client_id)
+        self.stored = msgspec.structs.replace(self.stored, intents=(*others, intent))
+
+    async def modes(self) -> Modes:
+        return self.world.effect("read", lambda: Modes(symbols=dict.fromkeys(self.halted, "HALT")))  # type: ignore[no-any-return]
+
+    async def group(self, analysis_id: str) -> Group:
+        return self.world.effect("read", lambda: self.stored)  # type: ignore[no-any-return]
+
+    async def active_groups(self) -> tuple[Group, ...]:
+        return (self.stored,)
+
+    async def restamp_naked(self, now_ms: int) -> None:
+        if self.stored.trade.naked_since_ms is not None:
+            self._trade(naked_since_ms=now_ms)
+
+    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
+        raise AssertionError("nothing is decided here")
+
+    async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
+        raise AssertionError("nothing is read here")
+
+    async def plan(self, intent: Intent) -> None:
+        def apply() -> None:
+            if all(one.client_id != intent.client_id for one in self.stored.intents):
+                self._put(intent)
+
+        self.world.effect("write", apply)
+
+    async def sign(self, intent: Intent, *, entry: bool) -> bool:
+        def apply() -> bool:
+            assert self.stored.intent(intent.client_id).state == "PLANNED", "signed twice"
+            self._put(intent)
+            return True
+
+        return self.world.effect("write", apply)  # type: ignore[no-any-return]
+
+    async def record(self, before: Group, after: Group) -> None:
+        def apply() -> None:
+            for intent in after.intents:
+                self._put(intent)
+            trade = after.trade
+            stage = "PROTECTING" if trade.stage == "ENTERING" and after.entry.filled else trade.stage
+            self._trade(opened_ms=trade.opened_ms, naked_since_ms=trade.naked_since_ms, stage=stage)
+
+        self.world.effect("write", apply)
+
+    async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
+        def apply() -> None:
+            known = {fill.trade_id: fill for fill in (*self.stored.fills, *fills)}
+            self.stored = msgspec.structs.replace(self.stored, fills=tuple(known.values()))
+
+        self.world.effect("write", apply)
+
+    async def last_trade_id(self, symbol: str) -> int | None:
+        return self.world.effect(  # type: ignore[no-any-return]
+            "read", lambda: max((fill.trade_id for fill in self.stored.fills), default=None)
+        )
+
+    async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
+        def apply() -> None:
+            self._trade(close_reason=self.stored.trade.close_reason or reason, stage="CLOSING")
+            if halt is not None:
+                self.halted.append("BTCUSDT")
+
+        self.world.effect("write", apply)
+
+    async def protected(self, analysis_id: str, now_ms: int) -> None:
+        def apply() -> None:
+            assert self.listed(), "called protected without a stop in the list"
+            self._trade(stage="PROTECTED")
+
+        self.world.effect("write", apply)
+
+    def _end(self, stage: str, reason: str, now_ms: int) -> None:
+        for intent in self.stored.intents:
+            if intent.state == "PLANNED":
+                self._put(move(intent, "CANCELED", updated_ms=now_ms))
+        self._trade(stage=stage, naked_since_ms=None)
+        self.reason = reason
+
+    async def failed(self, analysis_id: str, reason: str, now_ms: int) -> None:
+        self.world.effect("write", lambda: self._end("FAILED", reason, now_ms))
+
+    async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
+        self.world.effect("write", lambda: self._end("CLOSED", reason, now_ms))
+
+    async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None:
+        self.world.effect("write", lambda: None)
+
+
+Scenario = Callable[[World, MemoryVenue], None]
+
+
+def stop_is_hit(world: World, venue: MemoryVenue) -> None:
+    if world.clock.ms > START_MS + 4_000:
+        venue.trigger("p95s")
+
+
+def target_is_hit(world: World, venue: MemoryVenue) -> None:
+    if world.clock.ms > START_MS + 2_000:
+        venue.trigger("p95t")
+
+
+def nothing_is_hit(world: World, venue: MemoryVenue) -> None:
+    """The time barrier ends it."""
+
+
+def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a coroutine that never really waits: all ports are in memory."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stopped:
+        return stopped.value
+    raise AssertionError("the protocol waited for something that is no port")
+
+
+def play(group: Group, plan: Mapping[int, str], scenario: Scenario) -> tuple[World, MemoryVenue, MemoryLedger]:
+    world = World(plan)
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ledger.listed = venue.covered
+    ports = Ports(
+        ledger=ledger, venue=venue, clock=world.clock, bounds=BOUNDS, account="test", recv_window_ms=WINDOW_MS
+    )
+    for _ in range(600):
+        scenario(world, venue)
+        try:
+            step = finished(advance(ports, group.trade.analysis_id))
+        except Crash:
+            world.pass_ms(RESTART_MS)
+            finished(ledger.restamp_naked(world.clock.ms))
+            continue
+        except (TransientError, OutcomeUnknown, VenueRejected):
+            world.pass_ms(100)
+            continue
+        if step.done:
+            break
+        world.pass_ms(step.ms)
+    else:
+        pytest.fail(f"no end under {plan}: {ledger.stored}")
+    world.pass_ms(2_000)  # whatever is still under way arrives
+    return world, venue, ledger
+
+
+def check(plan: Mapping[int, str], venue: MemoryVenue, ledger: MemoryLedger) -> None:
+    said = f"under {dict(plan)}"
+    group = ledger.stored
+    assert sum(fill.side == "BUY" for fill in venue.trades) <= 1, f"two entries {said}"
+    assert venue.position == 0, f"still holds {venue.position} {said}"
+    assert not [algo for algo in venue.algos.values() if algo.state == "OPEN"], f"open orders {said}"
+    assert {fill.trade_id for fill in group.fills} == {fill.trade_id for fill in venue.trades}, f"fills {said}"
+    assert all(intent.state in TERMINAL for intent in group.intents), f"unresolved {said}"
+    allowed = BOUNDS.naked_ms + RESTART_MS * len(plan) + 1_500
+    assert venue.naked_max_ms <= allowed, f"naked for {venue.naked_max_ms} ms {said}"
+
+
+@pytest.fixture
+def group(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Group:
+    decision = decide(
+        an_analysis(ts=START_MS, expires_at=START_MS + 1_500, hold_ms=10_000),
+        account="test", now_ms=START_MS, uncertainty_ms=1.0, rules=rules, book=book, limits=Limits(),
+    )  # fmt: skip
+    assert decision.group is not None, decision.decided.reason
+    return decision.group
+
+
+def faults_for(kind: str) -> tuple[str, ...]:
+    if kind in ("read", "set"):
+        return READ_FAULTS
+    return SEND_FAULTS if kind == "send" else WRITE_FAULTS
+
+
+SCENARIOS = (stop_is_hit, target_is_hit, nothing_is_hit)
+REASONS = {"stop_is_hit": "stop_loss", "target_is_hit": "take_profit", "nothing_is_hit": "time_barrier"}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_without_a_fault_the_trade_is_entered_protected_and_closed(group: Group, scenario: Scenario) -> None:
+    _, venue, ledger = play(group, {}, scenario)
+    check({}, venue, ledger)
+    assert (ledger.stored.trade.stage, ledger.reason) == ("CLOSED", REASONS[scenario.__name__])
+    assert venue.naked_max_ms < 200
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_single_fault_at_every_effect(group: Group, scenario: Scenario) -> None:
+    clean, *_ = play(group, {}, scenario)
+    for index, kind in enumerate(clean.kinds):
+        for fault in faults_for(kind):
+            plan = {index: fault}
+            check(plan, *play(group, plan, scenario)[1:])
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("faults", [2, 3])
+def test_sampled_combinations_of_faults(group: Group, scenario: Scenario, faults: int) -> None:
+    chance = random.Random(95 + faults)
+    for _ in range(150):
+        plan: dict[int, str] = {}
+        for _ in range(faults):
+            world, *_ = play(group, plan, scenario)  # the effects behind a fault are not those of the clean run
+            later = [index for index in range(len(world.kinds)) if index > max(plan, default=-1)]
+            if later:
+                index = chance.choice(later[:40])
+                plan[index] = chance.choice(faults_for(world.kinds[index]))
+        check(plan, *play(group, plan, scenario)[1:])
+
+
+def test_three_refused_stops_close_the_position_and_halt_the_symbol(group: Group) -> None:
+    clean, *_ = play(group, {}, nothing_is_hit)
+    plan: dict[int, str] = {}
+    sends = itertools.count()
+    for _ in range(3):  # refuse each stop where it is sent in the run so far
+        world, *_ = play(group, plan, nothing_is_hit)
+        stops = [index for index, kind in enumerate(world.kinds) if kind == "send" and index not in plan]
+        plan[stops[1]] = "reject"
+        next(sends)
+    _, venue, ledger = play(group, plan, nothing_is_hit)
+    check(plan, venue, ledger)
+    assert (ledger.reason, ledger.halted) == ("unprotected", ["BTCUSDT"])
+    assert len(clean.kinds) > 0
+
+
+def test_a_stop_that_was_acknowledged_and_vanished_is_placed_again(group: Group) -> None:
+    def vanishes(world: World, venue: MemoryVenue) -> None:
+        if world.clock.ms == START_MS:
+            venue.vanishing = 1
+
+    _, venue, ledger = play(group, {}, vanishes)
+    check({}, venue, ledger)
+    assert [stop.state for stop in ledger.stored.of("stop")] == ["ABSENT", "CANCELED"]
+    assert venue.naked_max_ms < BOUNDS.naked_ms
+
+
+def test_an_error_while_asking_is_not_an_answer(group: Group) -> None:
+    def silent_for_long(world: World, venue: MemoryVenue) -> None:
+        venue.silent = world.clock.ms < START_MS + 20_000
+
+    clean, *_ = play(group, {}, nothing_is_hit)
+    plan = {clean.kinds.index("send"): "timeout"}
+    _, venue, ledger = play(group, plan, silent_for_long)
+    assert ledger.stored.entry.state == "FILLED"
+    assert venue.position == 0
+
+
+def test_an_old_entry_is_never_sent(group: Group) -> None:
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    world.pass_ms(1_600)
+    ports = Ports(
+        ledger=ledger, venue=venue, clock=world.clock, bounds=BOUNDS, account="test", recv_window_ms=WINDOW_MS
+    )
+    while not finished(advance(ports, group.trade.analysis_id)).done:
+        pass
+    assert (ledger.stored.trade.stage, venue.trades) == ("FAILED", [])
+
+
+def test_the_loop_helper_refuses_real_waiting() -> None:
+    async def waits() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(AssertionError, match="no port"):
+        finished(waits())
