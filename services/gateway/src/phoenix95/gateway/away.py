@@ -11,7 +11,7 @@ POSTGRES: Final = "postgres"
 EXCHANGE_TIME: Final = "exchange_time"
 
 
-class Away(TransientError):  # noqa: N818  like the errors of common, it says what is the case
+class Away(TransientError):
     """`component` is away; `reason` is for the caller, so it carries no address and no driver's words."""
 
     def __init__(self, component: str, reason: str) -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import Coroutine
 from importlib.metadata import version
+from typing import Any
 
 from phoenix95.common.bus import connect, connect_reader
 from phoenix95.common.bus.reader import LogReader
@@ -61,16 +63,30 @@ async def main(context: Context[GatewaySettings]) -> None:
 
 async def _run(context: Context[GatewaySettings], parts: Parts, clock: ExchangeClock, server: ApiServer) -> None:
     stop = context.stop
+    works = (
+        _agree(context, parts),
+        parts.follower.run(stop),
+        parts.pulse.run(stop),
+        parts.ledger.watch(stop),
+        beat(context, parts.bus, parts.version),
+        clock.keep(stop),
+        server.serve(),
+    )
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_agree(context, parts))
-        tasks.create_task(parts.follower.run(stop))
-        tasks.create_task(parts.pulse.run(stop))
-        tasks.create_task(parts.ledger.watch(stop))
-        tasks.create_task(beat(context, parts.bus, parts.version))
-        tasks.create_task(clock.keep(stop))
-        tasks.create_task(server.serve())
+        for work in works:
+            tasks.create_task(_all_or_none(work, stop))
         await stop.wait()
         server.stop()
+
+
+async def _all_or_none(work: Coroutine[Any, Any, None], stop: asyncio.Event) -> None:
+    """When one fails all stop. The group's cancelling alone does not do it: `asyncio.wait_for` of Python 3.11, which
+    the Redis driver sends by, can swallow a cancellation, and its loop then goes on for ever."""
+    try:
+        await work
+    except BaseException:
+        stop.set()
+        raise
 
 
 async def _agree(context: Context[GatewaySettings], parts: Parts) -> None:

@@ -17,7 +17,7 @@ _SYMBOL: Final = re.compile(r"[A-Z0-9]{2,30}(_[0-9]{6})?")
 _STREAM_ID: Final = re.compile(r"[0-9]{1,19}-[0-9]{1,19}")
 
 
-class Refused(ValueError):  # noqa: N818  like the errors of common, it says what is the case
+class Refused(ValueError):
     """A request that cannot be right. `field` names what is wrong with it, None for the whole."""
 
     def __init__(self, field: str | None, reason: str) -> None:
