@@ -1,0 +1,1 @@
+"""What the simulated exchange decides: no I/O, no clock, no chance of its own."""
