@@ -12,6 +12,7 @@ from phoenix95.common.bus import Connection, connect
 from phoenix95.common.bus.acl import USERS, acl_file
 from phoenix95.common.bus.append import append
 from phoenix95.common.bus.client import execute
+from phoenix95.common.bus.commit import FencedLog, Output
 from phoenix95.common.bus.reader import entries_between, last_id
 from phoenix95.common.bus.symbols import add_symbol, remove_symbol
 from phoenix95.common.errors import ConfigError, Diverged
@@ -24,7 +25,7 @@ from phoenix95.engine.config import EngineSettings
 from phoenix95.engine.core.answer import answer
 from phoenix95.engine.core.config import Config
 from phoenix95.engine.core.fold import fold_entries
-from phoenix95.engine.core.state import new_state
+from phoenix95.engine.core.state import encode_state, new_state
 from phoenix95.engine.service import main
 
 P = 16
@@ -385,6 +386,38 @@ async def _hold_all(*running: Running) -> bool:
     await asyncio.sleep(0.1)
     held = [each.context.metrics.gauge("p95_engine_partitions", "", ())._value.get() for each in running]
     return all(held) and all(each.context.health.ready for each in running)
+
+
+async def test_an_owner_that_was_robbed_is_refused_and_starts_again_from_what_is_stored(
+    redis: Connection, redis_url: str, make_log: MakeLog
+) -> None:
+    await add_symbol(redis, SYMBOL)
+    log, partition = make_log(7, minutes=30), partition_of(SYMBOL, P)
+    async with engine(redis_url) as running:
+        await publish(redis, SYMBOL, log[:100])
+        await until_read(redis, SYMBOL)
+        # Somebody else takes the partition while the owner believes it is its own, and gets some of the work done.
+        await execute(redis, "DEL", keys.lease(partition))
+        thief = FencedLog(redis, P)
+        checkpoint = await thief.claim(partition, "thief", ttl_ms=1000)
+        assert checkpoint is not None
+        state = new_state(SYMBOL, Config())
+        folded = fold_entries(state, log[:150])
+        key = keys.analysis(SYMBOL, P)
+        await thief.commit(
+            partition,
+            "thief",
+            checkpoint.n,
+            outputs=[Output(key, output.id, encode(output.event)) for output in folded.published],
+            offsets={SYMBOL: str(state.at)},
+            states={SYMBOL: encode_state(state)},
+            ttl_ms=1000,
+        )
+        await publish(redis, SYMBOL, log[100:])
+        await until_read(redis, SYMBOL)
+        await until(lambda: _ready(running), "ready again")
+    assert await stored(redis, key) == await oracle(redis, SYMBOL, Config())
+    assert int(await execute(redis, "HGET", keys.checkpoint(partition), "epoch")) == 3
 
 
 async def test_it_works_under_its_own_user(make_redis: Callable[..., object], make_log: MakeLog) -> None:
