@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import func, select, text, update
+from sqlalchemy import select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common.ids import StreamId
@@ -59,9 +59,11 @@ class Outbox:
                 .execution_options(synchronize_session=False)
             )
             count = len(again.all())
+            ours = tuple_(AccountRow.last_event_ms, AccountRow.last_event_n)
             await session.execute(
                 update(AccountRow)
-                .where(AccountRow.name == self._account, AccountRow.last_event_ms < top.ms)
-                .values(last_event_ms=top.ms, last_event_n=func.greatest(AccountRow.last_event_n, top.seq))
+                .where(AccountRow.name == self._account, ours < tuple_(top.ms, top.seq))
+                .values(last_event_ms=top.ms, last_event_n=top.seq)
+                .execution_options(synchronize_session=False)
             )
         return count

@@ -40,8 +40,9 @@ class Ownership:
 
     async def release(self) -> None:
         """Give the lock back. A broken connection has given it back already."""
-        await self._connection.invalidate()
-        await self._connection.close()
+        if not self._connection.closed:
+            await self._connection.invalidate()
+            await self._connection.close()
 
 
 async def take(engine: AsyncEngine, account: str, *, stop: asyncio.Event, health: Health | None = None) -> Ownership:
@@ -77,6 +78,7 @@ async def take(engine: AsyncEngine, account: str, *, stop: asyncio.Event, health
                 .on_conflict_do_update(index_elements=["name"], set_={"token": token})
             )
     except ProgrammingError as error:
+        await connection.close()
         raise ConfigError(f"schema {SCHEMA} is not there: run `python -m phoenix95.executor migrate` first") from error
     return Ownership(connection, token)
 

@@ -72,7 +72,7 @@ class PostgresLedger:
         """How far each stream was read."""
         async with self._writer.read("offsets") as session:
             rows = await session.execute(select(OffsetRow.stream, OffsetRow.last_id))
-            return dict(rows.tuples().all())
+            return {row.stream: row.last_id for row in rows}
 
     async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
         async with self._writer.write("decisions") as writing:

@@ -42,7 +42,9 @@ class Binance:
 
     async def use_hedge_mode(self) -> None:
         """Both sides of a symbol apart. Raises VenueRejected when the account's positions forbid the change."""
-        await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": "true"})
+        answer = await self._ask("fapiPrivateGetPositionSideDual", {})
+        if not (isinstance(answer, dict) and str(answer.get("dualSidePosition")).lower() == "true"):
+            await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": "true"})
 
     async def prepare(self, symbol: str, leverage: int) -> None:
         if self._prepared.get(symbol) == leverage:

@@ -1,0 +1,322 @@
+"""The ledger on a real Postgres: what is stored, what is fenced, what a repeat does."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from decimal import Decimal
+
+import msgspec
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from phoenix95.common import keys
+from phoenix95.common.errors import ConfigError, Fenced, InvariantBroken, TransientError
+from phoenix95.common.events import Analysis, Decided, PositionChanged
+from phoenix95.common.ids import StreamId
+from phoenix95.common.wire import order_decoder
+from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.group import Fill, Group, with_intent
+from phoenix95.executor.core.intents import move
+from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.ledger import history
+from phoenix95.executor.ledger.connect import connect
+from phoenix95.executor.ledger.migrate import upgrade
+from phoenix95.executor.ledger.outbox import Outbox
+from phoenix95.executor.ledger.ownership import Ownership, take
+from phoenix95.executor.ledger.reports import set_mode, store_portfolio
+from phoenix95.executor.ledger.store import PostgresLedger
+from phoenix95.executor.ledger.writing import Writer
+from phoenix95.executor.ports import VenueAccount
+
+D = Decimal
+NOW_MS = 1_721_347_200_000
+STREAM = "p95:analysis:{03}:BTCUSDT"
+
+
+class Opened(msgspec.Struct):
+    ownership: Ownership
+    writer: Writer
+    ledger: PostgresLedger
+    outbox: Outbox
+
+
+@pytest.fixture
+def migrated(postgres_url: str) -> str:
+    upgrade(postgres_url)
+    return postgres_url
+
+
+@pytest.fixture
+async def opened(migrated: str) -> AsyncIterator[Opened]:
+    engine = connect(migrated)
+    ownership = await take(engine, "main", stop=asyncio.Event())
+    writer = Writer(engine, "main", ownership.token, lambda: None)
+    yield Opened(ownership, writer, PostgresLedger(writer), Outbox(engine, "main"))
+    await ownership.release()
+    await engine.dispose()
+
+
+@pytest.fixture
+def decision(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Callable[..., Decision]:
+    def made(**changes: object) -> Decision:
+        return decide(
+            an_analysis(**changes), account="main", now_ms=NOW_MS, uncertainty_ms=1.0,
+            rules=rules, book=book, limits=Limits(),
+        )  # fmt: skip
+
+    return made
+
+
+Make = Callable[..., Decision]
+
+
+async def rows(opened: Opened, sql: str) -> list[dict[str, object]]:
+    async with opened.writer.engine.connect() as connection:
+        return [dict(row._mapping) for row in await connection.execute(text(sql))]
+
+
+async def entered(opened: Opened, decision: Decision) -> Group:
+    """Store a decision, sign its entry, and record that it was filled."""
+    assert decision.group is not None
+    await opened.ledger.decide([decision], None, Modes())
+    entry = move(decision.group.entry, "SENT", signed_ms=NOW_MS + 5, deadline_ms=NOW_MS + 5_005, updated_ms=NOW_MS + 5)
+    assert await opened.ledger.sign(entry, entry=True)
+    before = await opened.ledger.group(decision.analysis.id)
+    filled = move(entry, "FILLED", filled=D("0.2"), order_id="71", average_price=D(1_000), updated_ms=NOW_MS + 9)
+    await opened.ledger.record(before, with_intent(before, filled, NOW_MS + 9))
+    return await opened.ledger.group(decision.analysis.id)
+
+
+def fill(trade_id: int, side: str, price: str, order_id: str) -> Fill:
+    return msgspec.convert(
+        {
+            "trade_id": trade_id, "order_id": order_id, "symbol": "BTCUSDT", "side": side, "position_side": "LONG",
+            "price": price, "quantity": "0.2", "fee": "0.1", "fee_asset": "USDT", "realized_pnl": "0",
+            "time_ms": NOW_MS + 9,
+        },
+        Fill,
+    )  # fmt: skip
+
+
+async def test_the_migrations_make_exactly_the_models(migrated: str) -> None:
+    engine = connect(migrated)
+    async with engine.connect() as connection:
+        differences = await connection.run_sync(
+            lambda sync: compare_metadata(
+                MigrationContext.configure(
+                    sync,
+                    opts={
+                        "include_schemas": True,
+                        "include_name": lambda name, kind, _parents: kind != "schema" or name == "ledger",
+                        "version_table_schema": "ledger",
+                    },
+                ),
+                history.PositionRow.metadata,
+            )
+        )
+    await engine.dispose()
+    assert differences == []
+
+
+def test_migrating_twice_changes_nothing(migrated: str) -> None:
+    upgrade(migrated)
+
+
+def test_a_wrong_address_does_not_show_its_password() -> None:
+    with pytest.raises(ConfigError, match="P95_POSTGRES_URL") as raised:
+        connect("mysql://user:hunter2@host/db")
+    assert "hunter2" not in str(raised.value)
+
+
+async def test_without_tables_the_message_says_what_to_run(postgres_url: str) -> None:
+    engine = connect(postgres_url)
+    with pytest.raises(ConfigError, match="migrate"):
+        await take(engine, "main", stop=asyncio.Event())
+    await engine.dispose()
+
+
+async def test_every_decision_is_one_row_with_its_offset(opened: Opened, decision: Make) -> None:
+    hold = decision(id="a.0", action="HOLD")
+    await opened.ledger.decide([hold, decision(id="a.1", confidence=0.1)], (STREAM, "7-1"), Modes())
+    await opened.ledger.decide([hold], (STREAM, "7-2"), Modes())  # read again
+    found = await rows(opened, "select analysis_id, action, accepted, reason, verdicts from ledger.signals order by id")
+    assert [(row["analysis_id"], row["accepted"]) for row in found] == [("a.0", False), ("a.1", False)]
+    assert "confidence 0.1" in str(found[1]["reason"])
+    assert len(found[1]["verdicts"]) > 10  # type: ignore[arg-type]  every gate was asked
+    assert await opened.ledger.offsets() == {STREAM: "7-2"}
+
+
+async def test_an_accepted_decision_stores_all_its_orders_before_any_is_sent(opened: Opened, decision: Make) -> None:
+    made = decision()
+    await opened.ledger.decide([made], (STREAM, "7-1"), Modes())
+    group = await opened.ledger.group(made.analysis.id)
+    assert {intent.role: intent.state for intent in group.intents} == dict.fromkeys(
+        ("entry", "stop", "target", "exit"), "PLANNED"
+    )
+    assert group == msgspec.structs.replace(group, trade=made.group.trade)  # type: ignore[union-attr]
+    assert {one.client_id for one in group.intents} == {one.client_id for one in made.group.intents}  # type: ignore[union-attr]
+
+
+async def test_a_halt_between_gates_and_commit_is_noticed(opened: Opened, decision: Make) -> None:
+    await set_mode(opened.writer.engine, "account", "HALT", "test")
+    with pytest.raises(TransientError, match="control mode changed"):
+        await opened.ledger.decide([decision()], (STREAM, "7-1"), Modes())
+    assert await rows(opened, "select 1 from ledger.signals") == []
+    assert await opened.ledger.offsets() == {}
+
+
+async def test_a_halt_before_signing_keeps_the_entry_back_but_no_exit(opened: Opened, decision: Make) -> None:
+    made = decision()
+    await opened.ledger.decide([made], None, Modes())
+    await set_mode(opened.writer.engine, "BTCUSDT", "HALT", "test")
+    group = await opened.ledger.group(made.analysis.id)
+    entry = move(group.entry, "SENT", signed_ms=1, deadline_ms=2)
+    assert not await opened.ledger.sign(entry, entry=True)
+    assert await opened.ledger.sign(move(group.of("stop")[0], "SENT", signed_ms=1, deadline_ms=2), entry=False)
+
+
+async def test_an_intent_is_signed_once(opened: Opened, decision: Make) -> None:
+    made = decision()
+    await opened.ledger.decide([made], None, Modes())
+    sent = move((await opened.ledger.group(made.analysis.id)).entry, "SENT", signed_ms=1, deadline_ms=2)
+    await opened.ledger.sign(sent, entry=True)
+    with pytest.raises(InvariantBroken, match="signed already"):
+        await opened.ledger.sign(sent, entry=True)
+
+
+async def test_an_executor_that_was_replaced_writes_nothing(opened: Opened, decision: Make) -> None:
+    await rows_after(opened, "update ledger.accounts set token = 'another'")
+    with pytest.raises(Fenced):
+        await opened.ledger.decide([decision()], (STREAM, "7-1"), Modes())
+    assert await rows(opened, "select 1 from ledger.signals") == []
+
+
+async def rows_after(opened: Opened, sql: str) -> None:
+    async with opened.writer.engine.begin() as connection:
+        await connection.execute(text(sql))
+
+
+async def test_one_executor_is_active_and_the_next_takes_over_at_once(opened: Opened) -> None:
+    engine = connect(opened.writer.engine.url.render_as_string(hide_password=False))
+    waiting = asyncio.create_task(take(engine, "main", stop=asyncio.Event()))
+    await asyncio.sleep(0.6)
+    assert not waiting.done()
+    await opened.ownership.release()
+    second = await asyncio.wait_for(waiting, 2)
+    with pytest.raises(Fenced):
+        await opened.ledger.alert("info", "test", "from the first", None)
+    await second.release()
+    await engine.dispose()
+
+
+async def test_a_lost_lock_is_noticed(opened: Opened) -> None:
+    watching = asyncio.create_task(opened.ownership.watch(asyncio.Event()))
+    await rows_after(
+        opened,
+        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database ="
+        " (select oid from pg_database where datname = current_database())",
+    )
+    with pytest.raises(TransientError, match="lock was lost"):
+        await asyncio.wait_for(watching, 5)
+
+
+async def test_a_fill_opens_the_position_and_the_naked_time_runs(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    assert (group.trade.stage, group.trade.opened_ms, group.trade.naked_since_ms) == (
+        "PROTECTING", NOW_MS + 9, NOW_MS + 9,
+    )  # fmt: skip
+    found = await rows(opened, "select side, size, is_active from ledger.positions")
+    assert found == [{"side": "long", "size": D("0.2"), "is_active": True}]
+    assert (await rows(opened, "select executed, execution_time_ms from ledger.signals"))[0] == {
+        "executed": True, "execution_time_ms": 9.0,
+    }  # fmt: skip
+
+
+async def test_a_finished_trade_has_the_result_of_its_fills(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    exit_sent = move(group.of("exit")[0], "SENT", signed_ms=NOW_MS + 20, deadline_ms=NOW_MS + 99)
+    await opened.ledger.sign(exit_sent, entry=False)
+    before = await opened.ledger.group(group.trade.analysis_id)
+    done = move(exit_sent, "FILLED", filled=D("0.2"), order_id="72", average_price=D(1_010), updated_ms=NOW_MS + 30)
+    await opened.ledger.record(before, with_intent(before, done, NOW_MS + 30))
+    fills = [fill(1, "BUY", "1000", "71"), fill(2, "SELL", "1010", "72")]
+    await opened.ledger.save_fills(group.trade.analysis_id, fills)
+    await opened.ledger.save_fills(group.trade.analysis_id, fills)  # a repeat is harmless
+    group = await opened.ledger.group(group.trade.analysis_id)
+    assert group.fills_complete
+    assert group.held == 0
+    await opened.ledger.finish(group, "take_profit", NOW_MS + 40)
+    trade = (await rows(opened, "select status, stage, pnl, fee from ledger.trades"))[0]
+    assert trade == {"status": "closed", "stage": "CLOSED", "pnl": D("1.8"), "fee": D("0.2")}
+    position = (await rows(opened, "select is_active, exit_reason, exit_price, realized_pnl from ledger.positions"))[0]
+    assert position == {
+        "is_active": False, "exit_reason": "take_profit", "exit_price": D(1_010), "realized_pnl": D("1.8"),
+    }  # fmt: skip
+    assert {row["state"] for row in await rows(opened, "select state from ledger.intents")} == {"FILLED", "CANCELED"}
+    assert await opened.ledger.active_groups() == ()
+
+
+async def test_a_close_command_is_acknowledged_once_with_its_offset(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    assert await opened.ledger.close_by_command(keys.COMMAND, "5-0", "BTCUSDT", "enough") == [group.trade.analysis_id]
+    assert await opened.ledger.close_by_command(keys.COMMAND, "6-0", "ETHUSDT", "none") == []
+    assert (await opened.ledger.group(group.trade.analysis_id)).trade.close_reason == "manual"
+    acks = [row.body for row in await opened.outbox.waiting(100) if row.stream == keys.ACK]
+    assert [b'"ok":true' in body for body in acks] == [True, False]
+    assert (await opened.ledger.offsets())[keys.COMMAND] == "6-0"
+
+
+async def test_order_events_have_growing_ids_even_when_time_steps_back(opened: Opened, decision: Make) -> None:
+    await entered(opened, decision())
+    late = decision(id="late", action="HOLD")
+    earlier = msgspec.structs.replace(late, decided=msgspec.structs.replace(late.decided, ts=NOW_MS - 60_000))
+    await opened.ledger.decide([earlier], None, Modes())
+    waiting = [row for row in await opened.outbox.waiting(100) if row.stream == keys.ORDER]
+    ids = [row.entry_id for row in waiting]
+    assert ids == sorted(set(ids), key=lambda one: one or StreamId(0, 0))
+    events = [order_decoder.decode(row.body) for row in waiting]
+    assert isinstance(events[0], Decided)
+    assert sum(isinstance(event, PositionChanged) for event in events) == 1
+
+
+async def test_the_outbox_follows_a_stream_that_went_back_or_is_ahead(opened: Opened, decision: Make) -> None:
+    await opened.ledger.decide([decision(id=f"h{n}", action="HOLD") for n in range(5)], None, Modes())
+    waiting = await opened.outbox.waiting(10)
+    await opened.outbox.published([row.seq for row in waiting])
+    assert waiting[1].entry_id is not None
+    assert await opened.outbox.follow(keys.ORDER, waiting[1].entry_id) == 3
+    assert [row.seq for row in await opened.outbox.waiting(10)] == [row.seq for row in waiting[2:]]
+    await opened.outbox.follow(keys.ORDER, StreamId(NOW_MS + 10**9, 3))
+    await opened.ledger.decide([decision(id="ahead", action="HOLD")], None, Modes())
+    assert (await opened.outbox.waiting(10))[-1].entry_id == StreamId(NOW_MS + 10**9, 4)
+
+
+async def test_an_unreadable_entry_is_a_row_and_a_dead_letter_and_never_read_again(opened: Opened) -> None:
+    for _ in range(2):
+        await opened.ledger.poison(STREAM, "9-9", {"d": "{"}, "no JSON", NOW_MS)
+    assert await rows(opened, "select symbol, action, accepted, reason from ledger.signals") == [
+        {"symbol": "BTCUSDT", "action": "ERROR", "accepted": False, "reason": "no JSON"}
+    ]
+    streams = [row.stream for row in await opened.outbox.waiting(10)]
+    assert sorted(streams) == sorted([keys.ORDER, keys.dead_letter("executor")])
+    assert await opened.ledger.offsets() == {STREAM: "9-9"}
+
+
+async def test_the_portfolio_remembers_its_worst_drawdown(opened: Opened) -> None:
+    for equity in ("10000", "9000", "9900"):
+        account = VenueAccount(
+            equity=D(equity), wallet=D(equity), available=D(equity), used_margin=D(0), unrealized=D(0)
+        )
+        await store_portfolio(opened.writer, account, (), NOW_MS)
+    found = await rows(opened, "select total_balance, max_drawdown from ledger.portfolio order by id")
+    assert [row["max_drawdown"] for row in found] == [D(0), D("0.1"), D("0.1")]
+
+
+async def test_a_foreign_position_stops_entries_but_softens_no_halt(opened: Opened) -> None:
+    await opened.ledger.restrict("foreign", "BTCUSDT")
+    assert (await opened.ledger.modes()).account == "REDUCE_ONLY"
+    await set_mode(opened.writer.engine, "account", "FLATTEN", "test")
+    await opened.ledger.restrict("foreign", "BTCUSDT")
+    assert (await opened.ledger.modes()).account == "FLATTEN"
