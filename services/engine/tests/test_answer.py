@@ -100,6 +100,8 @@ def test_a_symbol_without_a_trade_is_an_error() -> None:
     [
         ({"requested_at": T0 + 60_000}, {}, "EXECUTE"),
         ({"requested_at": T0 + 60_001}, {}, "HOLD"),
+        ({"requested_at": T0 - 60_000}, {}, "EXECUTE"),
+        ({"requested_at": T0 - 60_001}, {}, "HOLD"),
         ({"price": 105.0}, {}, "EXECUTE"),
         ({"price": 105.01}, {}, "HOLD"),
         ({"price": 94.99}, {}, "HOLD"),

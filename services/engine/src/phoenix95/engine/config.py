@@ -17,6 +17,10 @@ class EngineSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=
     signal_ttl_ms: Annotated[int, msgspec.Meta(ge=1)] = 1_500
     lease_ms: Annotated[int, msgspec.Meta(ge=1_000, le=60_000)] = 5_000
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        core_config(self)  # so that what is wrong is said before anything starts
+
 
 def core_config(settings: EngineSettings) -> Config:
     """What the core is to compute with. Raises ConfigError for an unknown strategy or a bar length out of range."""

@@ -24,15 +24,16 @@ DEFAULT = "default"  # the origin of barriers while the average range is not kno
 def answer(state: SymbolState, request_id: StreamId, request: Request) -> Analysis:
     """The reply to a request, by what is known as of the last entry folded.
 
-    The age of an answer counts from the asking, because a quiet market's last trade may be old. ERROR means
-    that nothing can be said or that the request contradicts itself; HOLD that the market speaks against it.
+    The age of an answer counts from the asking: a quiet market's last trade may be old, and a request that had
+    to wait must not look fresh. ERROR means that nothing can be said or that the request contradicts itself;
+    HOLD that the market speaks against it.
     """
     lane = state.lanes[0]
     own = own_finding(
         state,
         lane,
         id=reply_id(state.config.strategy, state.symbol, str(request_id)),
-        ts=max(state.ms, request.requested_at),
+        ts=request.requested_at,
         request=str(request_id),
         trade=request.trade,
     )
@@ -133,6 +134,8 @@ def _market_objections(state: SymbolState, request: Request, ts: int) -> Iterato
     age_ms = ts - state.price_ms
     if age_ms > config.stale_ms:
         yield f"the last trade is {age_ms} ms old, more than {config.stale_ms}"
+    if -age_ms > config.stale_ms:
+        yield f"asked {-age_ms} ms before the last trade, more than {config.stale_ms}"
     if spread is not None and spread > config.max_spread_bps:
         yield f"spread {round(spread, 2)} bps is above {config.max_spread_bps}"
     if request.price is not None and abs(request.price - state.price) > config.max_deviation * state.price:
