@@ -208,7 +208,7 @@ async def test_a_request_is_answered_promptly_and_can_be_answered_again_from_the
         request = Request(symbol=SYMBOL, requested_at=last.ms + 100, side="BUY", confidence=0.9, trade=True)
         began = time.monotonic()
         request_id, reply = await ask(redis, request)
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2.0
     assert (reply.action, reply.side, reply.request, reply.as_of) == ("EXECUTE", "BUY", request_id, str(last))
     state = new_state(SYMBOL, Config())
     fold_entries(state, log)
@@ -384,7 +384,7 @@ async def test_two_engines_share_the_partitions_and_hand_them_over(
 
 async def _hold_all(*running: Running) -> bool:
     await asyncio.sleep(0.1)
-    held = [each.context.metrics.gauge("p95_engine_partitions", "", ())._value.get() for each in running]
+    held = [each.context.metrics.registry.get_sample_value("p95_engine_partitions") for each in running]
     return all(held) and all(each.context.health.ready for each in running)
 
 
