@@ -98,6 +98,7 @@ async def test_lost_frames_are_fetched_again(
 ) -> None:
     await start_feed()
     await exchange.trade("BTCUSDT", 5)
+    await eventually(lambda: _is(stream.ids(), up_to(1005)))
     exchange.happen("BTCUSDT", 20)
     await exchange.trade("BTCUSDT", 5)
     await eventually(lambda: _is(stream.ids(), up_to(1030)))
