@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from phoenix95.common.clock import Clock
 from phoenix95.common.errors import TransientError
-from phoenix95.common.metrics import Hop
+from phoenix95.common.histogram import Series
 from phoenix95.gateway.api.auth import Keyring
 from phoenix95.gateway.away import EXCHANGE_TIME, Away
 from phoenix95.gateway.config import GatewaySettings
@@ -34,7 +34,7 @@ class Parts:
     ledger: Ledger
     clock: Clock
     keyring: Keyring
-    execute_hop: Hop
+    execute_hop: Series
     started_s: float = field(default_factory=time.monotonic)
     waiting: Places = field(default_factory=Places)
 
