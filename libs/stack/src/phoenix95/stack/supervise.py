@@ -146,7 +146,7 @@ class Run:
                 self._ready = True
                 self._publish()
                 self._announce()
-                await self._watch()
+                await self._watch(stop)
                 raise _Over
         except* (_StopAsked, _Over):
             pass
@@ -159,11 +159,15 @@ class Run:
         self._screen.say(f"gateway  {self._gateway_url()}", style="bold")
         self._screen.say(f"API key  {self._folder.reveal('api_key')}   (header X-API-Key; kept in {key_file})")
 
-    async def _watch(self) -> None:
-        """Show the figures until the run is over."""
+    async def _watch(self, stop: asyncio.Event) -> None:
+        """Show the figures until the run is over.
+
+        The stop is looked at too: up to Python 3.11 `asyncio.wait_for`, which Redis' driver uses, loses a
+        cancellation that comes together with its result.
+        """
         began = time.monotonic()
         memory_at, ended_at = 0.0, None
-        while True:
+        while not stop.is_set():
             round_began = time.monotonic()
             if round_began - memory_at >= MEMORY_SECONDS:
                 memory_at = round_began
