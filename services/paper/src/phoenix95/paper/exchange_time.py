@@ -39,6 +39,11 @@ class ExchangeTime:
             self._base_ns = self._monotonic_ns()
             self._running = True
 
+    def stop(self) -> None:
+        """Let time stand still where it is."""
+        self._base_ms = float(self.now_ms())
+        self._running = False
+
     def jump(self, to_ms: int) -> None:
         """Go forward to a moment; nothing happens when it has passed."""
         if to_ms > self.now_ms():

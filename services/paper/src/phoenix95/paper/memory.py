@@ -46,9 +46,9 @@ class Memory:
             self._source.resume(states)
         return int(settled), reached
 
-    def save(self, now_ms: int, *, running: bool) -> None:
-        """Everything up to now has happened."""
-        self._store.set_meta("settled_ms", now_ms)
+    def save(self, settled_ms: int, now_ms: int, *, running: bool) -> None:
+        """Everything up to `settled_ms` has happened, and it is `now_ms`."""
+        self._store.set_meta("settled_ms", settled_ms)
         self._set_reached(now_ms + self._lead_ms if running else now_ms)
         self._store.commit()
 

@@ -48,11 +48,12 @@ class Paper:
         self.hub = Hub()
         self.listen_keys = ListenKeys(store)
         self.ws = WsServer(self.hub, self.listen_keys, self.wake)
-        self.exchange.tell = self._tell
+        self.exchange.tell_to(self._tell)
         self.started = False
         self.done = False
         self._wake = asyncio.Event()
         self._second = 0
+        self._settled_ms = 0
         self._lag = context.metrics.gauge("p95_paper_lag_ms", "Our ms between an event's time and its sending")
         self._frames = context.metrics.counter("p95_paper_frames_total", "Websocket frames sent")
 
@@ -69,7 +70,8 @@ class Paper:
         self.source.snapshots()
         self.time.jump(now_ms)
         self._second = now_ms // SECOND_MS
-        self.memory.save(now_ms, running=False)
+        self._settled_ms = now_ms
+        self._save()
 
     async def run(self) -> None:
         """Pump until the service is to stop."""
@@ -89,7 +91,8 @@ class Paper:
                 await self._pause(stopping, busy)
         finally:
             stopping.cancel()
-            self.memory.save(self.time.now_ms(), running=False)
+            self.time.stop()
+            self._save()
 
     def status(self) -> dict[str, Any]:
         """`GET /paper/v1/status`."""
@@ -119,11 +122,12 @@ class Paper:
         full = len(events) == BATCH
         if not full:
             self._derive(now_ms)
+        self._settled_ms = events[-1].ms - 1 if full else now_ms
         if events:
             self._lag.set((now_ms - events[-1].ms) / self.time.speed)
-        before = self.hub.sent
         self.ws.flush()
-        self._frames.inc(self.hub.sent - before if self.hub.sent > before else 0)
+        self._frames.inc(self.hub.sent)
+        self.hub.sent = 0
         self.context.health.progress("market")
         if not events and not full:
             self._skip_hole(now_ms)
@@ -163,7 +167,7 @@ class Paper:
 
     def _save(self) -> None:
         self.store.save_snapshots(self.source.snapshots())
-        self.memory.save(self.time.now_ms(), running=self.started)
+        self.memory.save(self._settled_ms, self.time.now_ms(), running=self.time.rate > 0)
 
     def _tell(self, event: dict[str, Any]) -> None:
         self.memory.reach(self.time.now_ms())

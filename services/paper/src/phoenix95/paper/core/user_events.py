@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
-from phoenix95.paper.core.account import Account
+from phoenix95.paper.core.account import Account, Marks
 from phoenix95.paper.core.orders import Algo, Order, Trade
 from phoenix95.paper.core.position import Position
 from phoenix95.paper.core.specs import TAKER_FEE
@@ -55,10 +55,10 @@ def order_event(order: Order, execution: str, ms: int, fill: Trade | None = None
 
 
 def account_event(
-    account: Account, changed: Sequence[Position], marks: dict[str, Decimal], delta: Decimal, reason: str, ms: int
+    account: Account, changed: Sequence[Position], marks: Marks, delta: Decimal, reason: str, ms: int
 ) -> Event:
     """ACCOUNT_UPDATE with the wallet and the changed positions; `delta` is its change other than by trading."""
-    figures = account.figures(lambda symbol: marks[symbol])
+    figures = account.figures(marks)
     return {
         "e": "ACCOUNT_UPDATE",
         "T": ms,
@@ -66,7 +66,7 @@ def account_event(
         "a": {
             "m": reason,
             "B": [{"a": "USDT", "wb": money(figures.wallet), "cw": money(figures.cross_wallet), "bc": money(delta)}],
-            "P": [_position(account, position, marks[position.symbol]) for position in changed],
+            "P": [_position(account, position, marks(position.symbol)) for position in changed],
         },
     }
 

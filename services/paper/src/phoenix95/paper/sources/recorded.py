@@ -38,7 +38,7 @@ class RecordedSource:
 
     @property
     def origin_ms(self) -> int:
-        return self.survey.first_ms
+        return self.survey.first_ms - 1  # before the first event, which somebody is to see
 
     @property
     def waits(self) -> bool:
