@@ -9,7 +9,7 @@ import msgspec
 from phoenix95.common.bus import Connection, translated
 from phoenix95.common.bus.client import execute
 from phoenix95.common.bus.reader import entries_between, last_ids
-from phoenix95.common.ids import STREAM_START, StreamId
+from phoenix95.common.ids import StreamId
 
 CHUNK: Final = 2000  # entries a call: some 200 kB
 _STREAMS: Final = ("tick", "analysis", "reply")
@@ -110,7 +110,8 @@ class Census:
             with translated("offsets of the engine"):
                 values = await execute(self._redis, "HMGET", f"p95:ckpt:{partition}", *fields)
             for key, value in zip(members, values, strict=True):
-                self._engine[key] = STREAM_START if value is None else StreamId.parse(value)
+                if value is not None:
+                    self._engine[key] = StreamId.parse(value)
 
     async def _look(self, key: str) -> int:
         entries = await entries_between(self._redis, key, f"({self._offsets.get(key, '0-0')}", "+", CHUNK)

@@ -19,6 +19,7 @@ MANAGED: Final = frozenset(
         "P95_EXCHANGE_REST_URL",
         "P95_EXCHANGE_WS_URL",
         "P95_HTTP_HOST",
+        "P95_MONITOR_TARGETS",
         "P95_POSTGRES_URL",
         "P95_REDIS_PASSWORD",
         "P95_REDIS_URL",
@@ -121,6 +122,12 @@ class Environment:
         }
         if service in {"executor", "monitor", "gateway"}:
             env["P95_POSTGRES_URL_FILE"] = str(secret("postgres_url", self._postgres_url))
+        if service == "monitor":
+            env["P95_MONITOR_TARGETS"] = ",".join(
+                f"{name}=http://{LOOPBACK}:{self._ports[variable(name, 'http_port')]}"
+                for name in SERVICES
+                if name != service
+            )
         if service == "executor":
             env["P95_EXECUTOR_API_KEY_FILE"] = str(secret("paper_api_key"))
             env["P95_EXECUTOR_API_SECRET_FILE"] = str(secret("paper_api_secret"))

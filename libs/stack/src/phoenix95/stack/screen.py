@@ -86,6 +86,7 @@ class Screen:
     def summarize(self, summary: Summary) -> None:
         """The last table."""
         with self._unhindered():
+            self._console.print(f"after {summary.seconds:.0f} s:", highlight=False)
             self._console.print(_summary_table(summary))
 
     @contextlib.contextmanager
@@ -130,7 +131,7 @@ def _line(figures: Figures, restarts: int) -> str:
 
 
 def _summary_table(summary: Summary) -> Table:
-    table = Table(title=f"{summary.seconds:.0f} s of {escape(summary.source)}", show_header=False)
+    table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
     rows = {

@@ -31,7 +31,7 @@ LOOK_SECONDS: Final = 1.0
 MEMORY_SECONDS: Final = 10.0
 SETTLE_SECONDS: Final = 60.0  # after the end of a recording
 FINISH_SECONDS: Final = 30.0
-FINISH_SECONDS_STOPPED: Final = 1.5  # a person waits: the whole stop takes at most 10 s
+FINISH_SECONDS_STOPPED: Final = 1.0  # a person waits: the whole stop takes at most 10 s
 REPEAT_SECONDS: Final = 1.0  # a terminal and a supervisor can deliver one stop twice
 _SERVERS: Final = frozenset({"redis", "postgres"})
 
