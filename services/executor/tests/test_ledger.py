@@ -234,6 +234,15 @@ async def test_a_fill_opens_the_position_and_the_naked_time_runs(opened: Opened,
     }  # fmt: skip
 
 
+async def test_a_position_is_marked_until_it_is_empty(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    await opened.ledger.mark(group.trade.analysis_id, D(990), D(-2), NOW_MS + 50)
+    await rows_after(opened, "update ledger.positions set size = 0")
+    await opened.ledger.mark(group.trade.analysis_id, D(900), D(-20), NOW_MS + 60)
+    found = (await rows(opened, "select current_price, unrealized_pnl_percent, max_loss from ledger.positions"))[0]
+    assert found == {"current_price": D(990), "unrealized_pnl_percent": D(-1), "max_loss": D(-2)}
+
+
 async def test_a_finished_trade_has_the_result_of_its_fills(opened: Opened, decision: Make) -> None:
     group = await entered(opened, decision())
     exit_sent = move(group.of("exit")[0], "SENT", signed_ms=NOW_MS + 20, deadline_ms=NOW_MS + 99)

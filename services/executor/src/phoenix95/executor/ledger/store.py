@@ -231,16 +231,19 @@ class PostgresLedger:
             await _set_offset(writing.session, stream, entry_id)
 
     async def mark(self, analysis_id: str, price: object, unrealized: object, now_ms: int) -> None:
-        """Keep a position's present price and result, and the best and worst it has seen."""
+        """Keep a position's present price and result, and the best and worst it has seen.
+
+        One that was emptied meanwhile is left alone.
+        """
         async with self._writer.write("mark") as writing:
             notional = PositionRow.size * PositionRow.entry_price
             await writing.session.execute(
                 update(PositionRow)
-                .where(PositionRow.analysis_id == analysis_id, PositionRow.is_active)
+                .where(PositionRow.analysis_id == analysis_id, PositionRow.is_active, PositionRow.size > 0)
                 .values(
                     current_price=price,
                     unrealized_pnl=unrealized,
-                    unrealized_pnl_percent=unrealized / func.nullif(notional, 0) * 100,
+                    unrealized_pnl_percent=unrealized / notional * 100,
                     max_loss=func.least(PositionRow.max_loss, unrealized),
                     max_profit=func.greatest(PositionRow.max_profit, unrealized),
                     updated=when(now_ms),

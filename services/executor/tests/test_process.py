@@ -1,0 +1,478 @@
+"""The executor as a process, with a real Redis, a real Postgres and the paper exchange as a process of its own.
+
+The test plays the engine: it writes analyses. Afterwards the exchange's own lists are compared with the ledger.
+"""
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from phoenix95.common import keys
+from phoenix95.common.bus import connect as connect_redis
+from phoenix95.common.bus.append import append
+from phoenix95.common.bus.reader import tail
+from phoenix95.common.bus.symbols import add_symbol
+from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PositionChanged
+from phoenix95.common.wire import order_decoder
+from phoenix95.executor.ledger.connect import connect as connect_postgres
+from phoenix95.executor.venue.binance import Binance
+from phoenix95.executor.venue.exchange import Requests
+
+D = Decimal
+SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "XRPUSDT")
+KEY, SECRET = "test-key", "test-secret"
+RECV_WINDOW_MS = 4_000
+START_S = 30.0
+
+
+class Stand:
+    """One paper exchange, one Redis, one Postgres, and executors that are started and killed."""
+
+    def __init__(self, folder: Path, redis_url: str, postgres_url: str, port: Callable[[], int]) -> None:
+        self.folder = folder
+        self.redis_url, self.postgres_url = redis_url, postgres_url
+        self.rest, self.ws, self.paper_ops, self.ops = (port() for _ in range(4))
+        self.port = port
+        self.processes: list[subprocess.Popen[bytes]] = []
+        self.redis = connect_redis(redis_url, name="test")
+        self.engine = connect_postgres(postgres_url)
+        self.http = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=10)
+        self.venue = Binance(Requests(self.url, KEY, SECRET), self._now_ms, 60_000)
+        self.offset_ms = 0.0
+        self.count = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.rest}"
+
+    def _now_ms(self) -> int:
+        return int(time.time() * 1000 + self.offset_ms)
+
+    def spawn(self, name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
+        log = (self.folder / f"{name}.log").open("ab")
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"phoenix95.{name}", *words],
+            env={"PATH": os.environ["PATH"], "P95_LOG_FORMAT": "json", **env}, stdout=log, stderr=log,
+        )  # fmt: skip
+        log.close()
+        self.processes.append(process)
+        return process
+
+    async def start_paper(self) -> None:
+        self.spawn(
+            "paper",
+            env={
+                "P95_PAPER_PORT": str(self.rest), "P95_PAPER_WS_PORT": str(self.ws),
+                "P95_PAPER_HTTP_PORT": str(self.paper_ops), "P95_PAPER_SOURCE": "synthetic:95",
+                "P95_PAPER_API_KEY": KEY, "P95_PAPER_API_SECRET": SECRET,
+            },
+        )  # fmt: skip
+        await until(self.paper_answers, START_S, "the paper exchange to answer")
+
+    async def paper_answers(self) -> bool:
+        try:
+            reading = (await self.http.get("/paper/v1/clock")).json()
+        except httpx.HTTPError:
+            return False
+        self.offset_ms = reading["serverTime"] - time.time() * 1000
+        return bool(reading["rate"])
+
+    def executor(self, *words: str, ops: int | None = None, **extra: str) -> subprocess.Popen[bytes]:
+        return self.spawn(
+            "executor", *words,
+            env={
+                "P95_REDIS_URL": self.redis_url, "P95_POSTGRES_URL": self.postgres_url,
+                "P95_EXCHANGE_REST_URL": self.url, "P95_EXCHANGE_WS_URL": f"ws://127.0.0.1:{self.ws}",
+                "P95_EXECUTOR_API_KEY": KEY, "P95_EXECUTOR_API_SECRET": SECRET,
+                "P95_EXECUTOR_RECV_WINDOW_MS": str(RECV_WINDOW_MS), "P95_EXECUTOR_RECONCILE_MS": "1000",
+                "P95_EXECUTOR_POLL_MS": "200", "P95_EXECUTOR_HTTP_PORT": str(ops or self.ops), **extra,
+            },
+        )  # fmt: skip
+
+    async def ready(self, ops: int | None = None) -> bool:
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return (await client.get(f"http://127.0.0.1:{ops or self.ops}/readyz")).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    async def start_executor(self, **extra: str) -> subprocess.Popen[bytes]:
+        process = self.executor(**extra)
+
+        async def ready() -> bool:
+            assert process.poll() is None, (self.folder / "executor.log").read_text()[-5_000:]
+            return await self.ready()
+
+        await until(ready, START_S, "the executor to be ready", self.unfinished)
+        return process
+
+    async def unfinished(self) -> object:
+        return [
+            await self.story(row["analysis_id"])
+            for row in await self.rows("select analysis_id from ledger.trades where status in ('pending', 'filled')")
+        ]
+
+    async def arm(self, path: str, kind: str, count: int = 1, method: str = "POST") -> None:
+        answer = await self.http.post(
+            "/paper/v1/faults", params={"method": method, "path": path, "kind": kind, "count": count}
+        )
+        assert answer.status_code == 200, answer.text
+
+    async def price(self, symbol: str) -> float:
+        answer = await self.http.get("/fapi/v1/premiumIndex", params={"symbol": symbol})
+        return float(answer.json()["markPrice"])
+
+    async def say(
+        self, make: Callable[..., Analysis], symbol: str = "BTCUSDT", *, stream: str = "", **changes: Any
+    ) -> str:
+        """Write an analysis as the engine would; prices are relative to the market's: `stop`, `target` in shares."""
+        self.count += 1
+        price = await self.price(symbol)
+        stop, target = changes.pop("stop", 0.02), changes.pop("target", 0.03)
+        sign = 1 if changes.get("side", "BUY") == "BUY" else -1
+        now_ms = self._now_ms()
+        analysis = make(
+            **{
+                "id": f"test-{symbol}-{self.count}", "symbol": symbol, "ts": now_ms, "expires_at": now_ms + changes.pop("live_ms", 3_000),
+                "price": price, "stop_loss": price * (1 - sign * stop), "take_profit": price * (1 + sign * target),
+                **changes,
+            }
+        )  # fmt: skip
+        await append(self.redis, stream or keys.analysis(symbol, 16), analysis)
+        return analysis.id
+
+    async def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
+        async with self.engine.connect() as connection:
+            return [dict(row._mapping) for row in await connection.execute(text(sql), values)]
+
+    async def trade(self, analysis_id: str) -> dict[str, Any]:
+        found = await self.rows("select * from ledger.trades where analysis_id = :id", id=analysis_id)
+        return found[0] if found else {"status": "", "stage": ""}
+
+    async def until_trade(self, analysis_id: str, stage: str, seconds: float = 20.0) -> dict[str, Any]:
+        async def reached() -> bool:
+            return bool((await self.trade(analysis_id))["stage"] == stage)
+
+        await until(reached, seconds, f"{analysis_id} to be {stage}", lambda: self.story(analysis_id))
+        return await self.trade(analysis_id)
+
+    async def story(self, analysis_id: str) -> object:
+        return (
+            await self.trade(analysis_id),
+            await self.rows("select * from ledger.intents where analysis_id = :id", id=analysis_id),
+            await self.rows("select accepted, reason from ledger.signals where analysis_id = :id", id=analysis_id),
+            await self.venue.positions(),
+        )
+
+    async def position(self, analysis_id: str) -> dict[str, Any]:
+        return (await self.rows("select * from ledger.positions where analysis_id = :id", id=analysis_id))[0]
+
+    async def check(self) -> None:
+        """Exchange and ledger tell the same story, and nothing is left over."""
+        twice = await self.rows(
+            "select analysis_id, count(*) from ledger.intents where role = 'entry' group by 1 having count(*) > 1"
+        )
+        assert twice == []
+        assert await self.venue.positions() == ()
+        assert await self.venue.open_conditionals(None) == ()
+        live = await self.rows(
+            "select * from ledger.intents where state not in ('FILLED', 'CANCELED', 'REJECTED', 'ABSENT', 'EXPIRED')"
+        )
+        assert live == []
+        for symbol in SYMBOLS:
+            theirs = await self.venue.fills(symbol, since_ms=self._now_ms() - 3_600_000, after_id=None)
+            ours = await self.rows("select * from ledger.fills where symbol = :s order by trade_id", s=symbol)
+            assert [(one.trade_id, one.quantity, one.price, one.fee) for one in theirs] == [
+                (one["trade_id"], one["quantity"], one["price"], one["fee"]) for one in ours
+            ]
+            entries = await self.rows(
+                "select order_id, count(distinct analysis_id) as n from ledger.fills where symbol = :s group by 1",
+                s=symbol,
+            )
+            assert all(row["n"] == 1 for row in entries)
+
+    async def close(self) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+        await self.venue.close()
+        await self.http.aclose()
+        await self.redis.aclose()
+        await self.engine.dispose()
+
+
+async def until(
+    condition: Callable[[], Any], seconds: float, what: str, story: Callable[[], Any] | None = None
+) -> None:
+    """Wait for a condition; on failure say what was waited for and how far it came."""
+    end = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds} s for {what}: {await story() if story is not None else ''}")
+        await asyncio.sleep(0.05)
+
+
+@pytest.fixture
+def ports(free_port: int) -> Callable[[], int]:
+    from phoenix95.stack.address import free_port as another
+
+    first: Iterator[int] = iter([free_port])
+    return lambda: next(first, 0) or another()
+
+
+@pytest.fixture
+async def stand(tmp_path: Path, redis_url: str, postgres_url: str, ports: Callable[[], int]) -> AsyncIterator[Stand]:
+    made = Stand(tmp_path, redis_url, postgres_url, ports)
+    try:
+        for symbol in SYMBOLS:
+            await add_symbol(made.redis, symbol)
+        await made.start_paper()
+        assert made.executor("migrate").wait(30) == 0
+        yield made
+    finally:
+        await made.close()
+
+
+Make = Callable[..., Analysis]
+
+
+async def test_entered_protected_and_closed_by_the_time_barrier(stand: Stand, an_analysis: Make) -> None:
+    process = await stand.start_executor()
+    name = await stand.say(an_analysis, hold_ms=2_000, request="1-1", side="SELL")
+    await stand.until_trade(name, "PROTECTED")
+    assert {(order.symbol, order.state) for order in await stand.venue.open_conditionals(None)} == {("BTCUSDT", "OPEN")}
+    stops = await stand.rows("select * from ledger.intents where analysis_id = :id and role = 'stop'", id=name)
+    position = (await stand.venue.positions())[0]
+    assert (stops[0]["state"], stops[0]["quantity"]) == ("OPEN", position.size)
+    await stand.until_trade(name, "CLOSED")
+    closed = await stand.position(name)
+    assert (closed["exit_reason"], closed["side"], closed["is_active"]) == ("time_barrier", "short", False)
+    assert closed["fees"] > 0
+    wallet = (await stand.venue.account()).wallet
+    assert wallet == D(10_000) + closed["realized_pnl"]
+    await stand.check()
+    await until_published(stand)
+    events = [order_decoder.decode(fields[b"d"]) for _, fields in await tail(stand.redis, keys.ORDER, 100)]
+    assert isinstance(events[0], Decided)
+    assert {event.state for event in events if isinstance(event, PositionChanged)} == {"opened", "protected", "closed"}
+    assert {event.role for event in events if isinstance(event, OrderChanged)} == {"entry", "stop", "target", "exit"}
+    assert all(event.request == "1-1" for event in events)
+    assert (await stand.rows("select count(*) as n from ledger.portfolio"))[0]["n"] >= 1
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+
+
+async def until_published(stand: Stand) -> None:
+    async def published() -> bool:
+        return (await stand.rows("select count(*) as n from ledger.outbox where not published"))[0]["n"] == 0
+
+    await until(published, 5, "the outbox to be published")
+
+
+async def test_closed_by_stop_or_target(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    names = [
+        await stand.say(an_analysis, symbol, stop=0.0004, target=0.0004, hold_ms=600_000, side=side, leverage=10)
+        for symbol, side in zip(SYMBOLS, ("BUY", "SELL", "BUY", "SELL", "BUY"), strict=True)
+    ]
+    for name in names:
+        await stand.until_trade(name, "CLOSED", 60)
+    assert {(await stand.position(name))["exit_reason"] for name in names} <= {"stop_loss", "take_profit"}
+    await stand.check()
+
+
+async def test_closed_by_a_command(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    name = await stand.say(an_analysis, hold_ms=600_000)
+    await stand.until_trade(name, "PROTECTED")
+    command = await append(stand.redis, keys.COMMAND, ClosePosition(symbol="BTCUSDT", reason="enough"))
+    await stand.until_trade(name, "CLOSED")
+    assert (await stand.position(name))["exit_reason"] == "manual"
+    await until_published(stand)
+    acks = await tail(stand.redis, keys.ACK, 10)
+    assert command.encode() in acks[-1][1][b"d"]
+    await stand.check()
+
+
+async def test_every_analysis_and_reply_is_a_row_with_its_reason(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    held = await stand.say(an_analysis, hold_ms=600_000)
+    await stand.until_trade(held, "PROTECTED")
+    reply = keys.reply("BTCUSDT", 16)
+    said = {
+        await stand.say(an_analysis, action="HOLD"): "the engine says HOLD",
+        await stand.say(an_analysis, stream=reply, request="5-0", trade=False): "only an analysis",
+        await stand.say(an_analysis, stream=reply, request="6-0"): "already held",
+        await stand.say(an_analysis, "ETHUSDT", expires_at=1): "expired",
+        await stand.say(an_analysis, "ETHUSDT", confidence=0.5): "confidence",
+        await stand.say(an_analysis, "ETHUSDT", position_fraction=0.5): "exceeds",
+    }
+    await stand.redis.xadd(keys.analysis("XRPUSDT", 16), {"d": "{broken"})
+
+    async def all_rows() -> bool:
+        return (await stand.rows("select count(*) as n from ledger.signals"))[0]["n"] == len(said) + 2
+
+    await until(all_rows, 10, "a row for each")
+    for name, reason in said.items():
+        row = (await stand.rows("select * from ledger.signals where analysis_id = :id", id=name))[0]
+        assert reason in row["reason"]
+        assert not row["accepted"]
+    assert (await stand.rows("select action from ledger.signals where symbol = 'XRPUSDT'")) == [{"action": "ERROR"}]
+    await until_published(stand)
+    assert len(await tail(stand.redis, keys.dead_letter("executor"), 10)) == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "stage"),
+    [("drop_after", "CLOSED"), ("unknown", "CLOSED"), ("drop_before", "FAILED"), ("refuse", "FAILED")],
+)
+async def test_an_entry_whose_answer_is_lost_is_resolved_and_never_sent_again(
+    stand: Stand, an_analysis: Make, kind: str, stage: str
+) -> None:
+    await stand.start_executor()
+    await stand.arm("/fapi/v1/order", kind)
+    name = await stand.say(an_analysis, hold_ms=1_500)
+    await stand.until_trade(name, stage, 30)
+    entries = [one for one in await stand.venue.fills("BTCUSDT", since_ms=0, after_id=None) if one.side == "BUY"]
+    assert len({one.order_id for one in entries}) == (1 if stage == "CLOSED" else 0)
+    await stand.check()
+
+
+async def test_three_refused_stops_close_the_position_and_halt_the_symbol(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    await stand.arm("/fapi/v1/algoOrder", "refuse", 3)
+    name = await stand.say(an_analysis, hold_ms=600_000)
+    await stand.until_trade(name, "CLOSED")
+    assert (await stand.position(name))["exit_reason"] == "unprotected"
+    assert (await stand.rows("select scope, mode from ledger.control")) == [{"scope": "BTCUSDT", "mode": "HALT"}]
+    await until_published(stand)
+    assert b"unprotected" in (await tail(stand.redis, keys.ALERT, 1))[0][1][b"d"]
+    refused = await stand.say(an_analysis)
+
+    async def decided() -> bool:
+        return bool(await stand.rows("select 1 from ledger.signals where analysis_id = :id", id=refused))
+
+    await until(decided, 5, "the next decision")
+    row = (await stand.rows("select reason from ledger.signals where analysis_id = :id", id=refused))[0]
+    assert "HALT" in row["reason"]
+    assert stand.executor("control", "RUN", "--symbol", "BTCUSDT").wait(30) == 0
+    again = await stand.say(an_analysis, hold_ms=1_000)
+    await stand.until_trade(again, "CLOSED")
+    await stand.check()
+
+
+async def test_lost_answers_of_stops_and_exits_leave_nothing_behind(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    await stand.arm("/fapi/v1/algoOrder", "drop_after", 1)
+    await stand.arm("/fapi/v1/algoOrder", "drop_before", 1)
+    name = await stand.say(an_analysis, hold_ms=3_000)
+    await stand.until_trade(name, "PROTECTED")
+    await stand.arm("/fapi/v1/order", "drop_after", 1)
+    await stand.until_trade(name, "CLOSED", 40)
+    await stand.check()
+
+
+async def test_a_standby_takes_over_when_the_active_one_is_killed(stand: Stand, an_analysis: Make) -> None:
+    first = await stand.start_executor()
+    name = await stand.say(an_analysis, hold_ms=6_000)
+    await stand.until_trade(name, "PROTECTED")
+    other = stand.port()
+    stand.executor(ops=other)
+    await asyncio.sleep(4)
+    assert not await stand.ready(other)
+    first.kill()
+    await until(lambda: stand.ready(other), 10, "the standby to take over")
+    await stand.until_trade(name, "CLOSED")
+    await stand.check()
+
+
+async def test_without_redis_what_is_under_way_is_closed_all_the_same(stand: Stand, an_analysis: Make) -> None:
+    first = await stand.start_executor()
+    name = await stand.say(an_analysis, hold_ms=5_000)
+    await stand.until_trade(name, "PROTECTED")
+    first.kill()
+    first.wait()
+    second = stand.executor(P95_REDIS_URL=f"redis://127.0.0.1:{stand.port()}/0")
+    await stand.until_trade(name, "CLOSED", 30)
+    assert not await stand.ready()
+    second.kill()
+    await stand.start_executor()
+    await until_published(stand)
+    await stand.check()
+
+
+async def test_wrong_keys_are_told_by_name(stand: Stand) -> None:
+    process = stand.executor(P95_EXECUTOR_API_SECRET="wrong")
+    assert process.wait(20) == 2
+    log = (stand.folder / "executor.log").read_text()
+    assert "P95_EXECUTOR_API_SECRET" in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+async def test_killed_at_random_moments_it_never_doubles_an_entry_or_forgets_a_position(
+    stand: Stand, an_analysis: Make
+) -> None:
+    chance = random.Random(95)
+    said: list[str] = []
+    for round_ in range(12):
+        process = await stand.start_executor()
+        said += [
+            await stand.say(
+                an_analysis, symbol, hold_ms=chance.choice((400, 1_500, 4_000)), stop=0.001, leverage=10, live_ms=6_000
+            )
+            for symbol in chance.sample(SYMBOLS, 4)
+        ]
+        if round_ % 2:  # between the decision and the protection
+
+            async def some_sent(known: int = len(await stand.rows("select 1 from ledger.trades"))) -> bool:
+                return len(await stand.rows("select 1 from ledger.trades")) > known
+
+            await until(some_sent, 10, "a trade")
+        await asyncio.sleep(chance.uniform(0.0, 0.4))
+        process.kill()
+        process.wait()
+    await stand.start_executor()
+
+    async def naked() -> set[str]:
+        covered = {
+            (order.symbol, order.quantity)
+            for order in await stand.venue.open_conditionals(None)
+            if order.client_id.startswith("p95s")
+        }
+        return {one.symbol for one in await stand.venue.positions() if (one.symbol, one.size) not in covered}
+
+    async def all_covered() -> bool:
+        return not await naked()
+
+    await until(all_covered, 10, "every position to be protected")
+
+    async def all_over() -> bool:
+        decided = (await stand.rows("select count(*) as n from ledger.signals"))[0]["n"]
+        active = await stand.rows("select 1 from ledger.trades where status in ('pending', 'filled')")
+        return decided == len(said) and not active
+
+    await until(all_over, 60, "all trades to be over")
+    await stand.check()
+    closed = await stand.rows("select 1 from ledger.trades where status = 'closed'")
+    assert len(closed) >= 5, await stand.rows("select reason, count(*) from ledger.signals group by 1")
+    await until_published(stand)
+    entries = await tail(stand.redis, keys.ORDER, 10_000)
+    events = [order_decoder.decode(fields[b"d"]) for _, fields in entries]
+    decided = [event.analysis_id for event in events if isinstance(event, Decided)]
+    assert sorted(decided) == sorted(said)
+    assert len({entry_id for entry_id, _ in entries}) == len(entries)
