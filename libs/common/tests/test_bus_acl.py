@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
@@ -221,6 +222,21 @@ async def test_without_a_user_nothing_is_allowed(as_user: Callable[[str], Connec
     with pytest.raises(ConfigError, match="P95_REDIS_USERNAME"):
         await ping(anonymous)
     await anonymous.aclose()
+
+
+async def test_what_scripts_wrote_outlives_a_restart(make_redis: Callable[..., Any]) -> None:
+    server = make_redis(acl=acl_file({user: password(user) for user in USERS}))
+    feed = connect(server.url, name="feed", username="feed", password=password("feed"))
+    entries = [TickEntry(SYMBOL, "trade", a, a, b"{}") for a in range(1, 6)]
+    await PublishGuard(feed, P).publish(entries)
+    await feed.aclose()
+
+    server.kill()
+    server.start()
+
+    feed = connect(server.url, name="feed", username="feed", password=password("feed"))
+    assert await PublishGuard(feed, P).top(SYMBOL) == StreamId(5, 5)
+    await feed.aclose()
 
 
 def test_passwords_are_not_in_the_file() -> None:

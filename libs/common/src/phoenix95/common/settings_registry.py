@@ -94,6 +94,8 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
     "monitor": (
         ("sample_ms", "3000", "time between two looks at the host, in ms"),
         ("disk_path", ".", "a path on the file system to watch"),
+        ("targets", "", "whose figures are kept: name=address of the operations port, ..."),
+        ("figures_ms", "60000", "ms between two rows of a figure in performance_metrics"),
     ),
     "gateway": (
         ("host", "127.0.0.1", "where the API listens; other than loopback only with an API key"),
