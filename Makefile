@@ -6,9 +6,10 @@ MEMBERS := libs/common libs/stack services/feed services/engine services/executo
 SERVICES := feed engine executor monitor gateway paper
 ARGS ?=
 PYTEST_ARGS ?=
+P95_COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint format types arch unit e2e lock bench clean
+.PHONY: help demo test install lint format types arch unit e2e lock bench up down logs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -53,6 +54,17 @@ lock: install ## Resolve the dependencies again: requirements/*.lock
 
 bench: install ## Measure our claims of speed as ratios
 	@for file in benchmarks/bench_*.py; do $(PY) "$$file" || exit 1; done
+
+up: ## Run the whole system in containers
+	@deploy/make-secrets
+	@$(P95_COMPOSE) up -d --build $(ARGS)
+	@echo "the API is on http://127.0.0.1:$${P95_GATEWAY_PORT:-8103}, its key in deploy/secrets/api_key"
+
+down: ## Stop the containers; what they stored stays (ARGS=-v removes it)
+	@$(P95_COMPOSE) down $(ARGS)
+
+logs: ## Follow the containers' logs (ARGS=executor: of one service)
+	@$(P95_COMPOSE) logs -f --tail=100 $(ARGS)
 
 clean: ## Remove the virtual environment, the demo's data and all caches
 	rm -rf .venv .p95 .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -10,7 +10,8 @@ from typing import Final, NamedTuple
 from phoenix95.common.errors import InvariantBroken
 
 SERVICES: Final = ("feed", "engine", "executor", "monitor", "gateway", "paper")
-SECTIONS: Final = ("common", *SERVICES, "stack", "cli")
+SECTIONS: Final = ("common", *SERVICES, "stack", "cli", "make")
+_PLAIN: Final = frozenset({"common", "stack", "cli", "make"})  # sections whose name is no part of a variable's
 OPS_PORTS: Final[Mapping[str, int]] = {
     "feed": 9101,
     "engine": 9102,
@@ -39,7 +40,7 @@ class Setting(NamedTuple):
 
 def variable(section: str, key: str) -> str:
     """The variable of a key in a section: `P95_X` for common, `P95_<SECTION>_X` for a service."""
-    return f"P95_{key}".upper() if section in {"common", "stack", "cli"} else f"P95_{section}_{key}".upper()
+    return f"P95_{key}".upper() if section in _PLAIN else f"P95_{section}_{key}".upper()
 
 
 _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, bool], ...]]] = {
@@ -118,6 +119,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("gateway_url", "", "the gateway's address; empty: that of the system running here"),
         ("api_key", "", "the gateway's API key; empty: that of the system running here", True),
     ),
+    "make": (("compose", "docker compose", "what `make up`, `make down` and `make logs` call"),),
 }
 
 
