@@ -4,6 +4,8 @@ from typing import Final
 
 from litestar import Litestar, Router
 from litestar.di import Provide
+from litestar.plugins import PluginProtocol
+from litestar.plugins.core import MsgspecDIPlugin
 
 from phoenix95.gateway.api import commands, execute, look
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
@@ -20,6 +22,15 @@ ROUTES_ACT: Final = (
 )
 
 
+class _LeanLitestar(Litestar):
+    """Without the plugins for Pydantic and attrs: Litestar loads both when some other package has installed them,
+    which costs 8 MB for models that we have none of."""
+
+    @staticmethod
+    def _get_default_plugins(plugins: list[PluginProtocol]) -> list[PluginProtocol]:
+        return [*plugins, MsgspecDIPlugin()]
+
+
 def make_app(parts: Parts) -> Litestar:
     """The API over these parts. `/health` is open to all: probes carry no keys, and it tells no secrets."""
 
@@ -28,7 +39,7 @@ def make_app(parts: Parts) -> Litestar:
 
     reading = Router(path="/", route_handlers=ROUTES_READ, guards=[parts.keyring.may_read])
     acting = Router(path="/", route_handlers=ROUTES_ACT, guards=[parts.keyring.must_have_key])
-    return Litestar(
+    return _LeanLitestar(
         [look.health, reading, acting],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,
