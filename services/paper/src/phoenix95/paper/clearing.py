@@ -9,7 +9,7 @@ from phoenix95.paper.core.account import Account
 from phoenix95.paper.core.codes import RefusedError
 from phoenix95.paper.core.orders import Algo, Order, Trade, Wanted
 from phoenix95.paper.core.position import Position, filled
-from phoenix95.paper.core.specs import TAKER_FEE
+from phoenix95.paper.core.specs import TAKER_FEE, notional_max
 from phoenix95.paper.core.user_events import Event, account_event, money, order_event
 from phoenix95.paper.market import Market
 from phoenix95.paper.store import Store
@@ -44,13 +44,16 @@ class Clearing:
         return market.mark() if market else ZERO
 
     def check_margin(self, order: Wanted, quantity: Decimal, price: Decimal) -> None:
-        """Raises -2019 when the part that opens needs more margin and fees than is available."""
+        """Raises -2019 when what opens needs more than is available, -2027 above what the leverage allows."""
         held = self.account.position(order.symbol, order.position_side).amount
         change = quantity if order.side == "BUY" else -quantity
         opening = quantity if held * change >= 0 else max(ZERO, quantity - abs(held))
         if not opening:
             return
-        needed = opening * price / self.account.setting(order.symbol).leverage + quantity * price * TAKER_FEE
+        leverage = self.account.setting(order.symbol).leverage
+        if abs(held + change) * price > notional_max(order.symbol, leverage):
+            raise RefusedError(-2027)
+        needed = opening * price / leverage + quantity * price * TAKER_FEE
         if needed > self.account.figures(self.mark_of).available:
             raise RefusedError(-2019)
 

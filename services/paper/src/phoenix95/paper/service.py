@@ -67,7 +67,6 @@ class Paper:
         while events := self.source.due(now_ms, BATCH):
             for event in events:
                 self.exchange.apply(event, matching=event.ms > quiet_ms)
-        self.source.snapshots()
         self.time.jump(now_ms)
         self._second = now_ms // SECOND_MS
         self._settled_ms = now_ms

@@ -135,6 +135,11 @@ def bracket_at(symbol: str, notional: Decimal) -> Bracket:
     return next((tier for tier in tiers if notional < tier.cap), tiers[-1])
 
 
+def notional_max(symbol: str, leverage: int) -> Decimal:
+    """The largest notional that a position may have at a leverage."""
+    return max((tier.cap for tier in brackets_of(symbol) if tier.leverage >= leverage), default=Decimal(0))
+
+
 def _invented(symbol: str) -> tuple[str, str, str]:
     """A stable price between 0.1 and 100 for a symbol nobody listed, with steps of a fitting size."""
     draw = int.from_bytes(blake2b(symbol.encode(), digest_size=4).digest(), "big") / 2**32

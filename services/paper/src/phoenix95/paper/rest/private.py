@@ -1,14 +1,12 @@
 """The account: balance, positions, fills, settings, and the key of the user stream."""
 
-from decimal import Decimal
 from typing import Any, Final
 
 from phoenix95.common.money import ZERO
-from phoenix95.paper.core.account import Setting
 from phoenix95.paper.core.codes import RefusedError
 from phoenix95.paper.core.orders import Params, Trade, demand
 from phoenix95.paper.core.position import Position
-from phoenix95.paper.core.specs import MAKER_FEE, TAKER_FEE, bracket_at, brackets_of
+from phoenix95.paper.core.specs import MAKER_FEE, TAKER_FEE, brackets_of, notional_max
 from phoenix95.paper.core.user_events import money
 from phoenix95.paper.rest.desk import WINDOW_MAX_MS, Desk, Route, Routes, integer, limit_of, optional
 
@@ -151,7 +149,7 @@ def position_risk_v2(desk: Desk, params: Params) -> list[dict[str, Any]]:
             row["leverage"] = str(setting.leverage)
             row["marginType"] = "isolated" if setting.isolated else "cross"
             row["isAutoAddMargin"] = "false"
-            row["maxNotionalValue"] = _max_notional(symbol, setting)
+            row["maxNotionalValue"] = format(notional_max(symbol, setting.leverage), "f")
             rows.append(row)
     return rows
 
@@ -179,7 +177,7 @@ def symbol_config(desk: Desk, params: Params) -> list[dict[str, Any]]:
                 "marginType": "ISOLATED" if setting.isolated else "CROSSED",
                 "isAutoAddMargin": False,
                 "leverage": setting.leverage,
-                "maxNotionalValue": _max_notional(symbol, setting),
+                "maxNotionalValue": format(notional_max(symbol, setting.leverage), "f"),
             }
         )
     return rows
@@ -213,7 +211,11 @@ def set_leverage(desk: Desk, params: Params) -> dict[str, Any]:
     leverage = integer(params, "leverage")
     desk.exchange.set_leverage(symbol, leverage)
     setting = desk.exchange.account.setting(symbol)
-    return {"symbol": symbol, "leverage": leverage, "maxNotionalValue": _max_notional(symbol, setting)}
+    return {
+        "symbol": symbol,
+        "leverage": leverage,
+        "maxNotionalValue": format(notional_max(symbol, setting.leverage), "f"),
+    }
 
 
 def set_margin_type(desk: Desk, params: Params) -> dict[str, Any]:
@@ -245,12 +247,6 @@ def commission_rate(desk: Desk, params: Params) -> dict[str, str]:
 def _delete_listen_key(desk: Desk, params: Params) -> dict[str, str]:
     desk.listen_keys.delete()
     return {}
-
-
-def _max_notional(symbol: str, setting: Setting) -> str:
-    """The largest notional that the leverage allows."""
-    caps = [tier.cap for tier in brackets_of(symbol) if tier.leverage >= setting.leverage]
-    return format(max(caps, default=bracket_at(symbol, Decimal(0)).cap), "f")
 
 
 ROUTES: Final[Routes] = {
