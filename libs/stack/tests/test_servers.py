@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
+from phoenix95.common.bus.acl import acl_file
 from phoenix95.common.errors import ConfigError
 from phoenix95.stack import unprivileged
 from phoenix95.stack.address import fits_socket
@@ -98,6 +99,21 @@ def test_a_torn_transaction_is_cut_off_as_a_whole(short: Path) -> None:
     redis.stop()
     assert log.stat().st_size == intact
     assert (short / "appendonlydir.torn" / log.name).stat().st_size > intact
+
+
+def test_a_restart_under_our_users_keeps_transactions(short: Path) -> None:
+    """Redis replays its file as the default user, and drops what that user may not do."""
+    redis = RedisServer(short, acl=acl_file({"operator": "secret"}) + "user admin on nopass ~* &* +@all\n")
+    redis.start()
+    lines = ("AUTH admin x", "MULTI", "SET a 1", "SET b 2", "EXEC")
+    assert redis.command("\r\n".join(lines)).startswith(b"+OK")
+    redis.stop()
+    redis.start()
+    with redis.address.connect(2.0) as connection:
+        connection.sendall(b"AUTH admin x\r\nEXISTS a b\r\nQUIT\r\n")
+        with connection.makefile("rb") as replies:
+            assert replies.read().split(b"\r\n")[:2] == [b"+OK", b":2"]
+    redis.stop()
 
 
 def test_postgres_starts_after_a_kill_even_if_its_pid_lives_on_as_somebody_else(short: Path) -> None:
