@@ -16,9 +16,11 @@ from phoenix95.common.events import Heartbeat, HostSample
 from phoenix95.common.retry import StopRequested, forever, pause
 from phoenix95.common.serve import Context
 from phoenix95.common.streams import TABLE
+from phoenix95.monitor.bookkeeper import Bookkeeper
 from phoenix95.monitor.config import MonitorSettings
 from phoenix95.monitor.core.expiry import expiry_ms
 from phoenix95.monitor.gauges import Gauges
+from phoenix95.monitor.ledger.postgres import Postgres
 from phoenix95.monitor.probes.host import HostProbe
 
 HOST_MAX: Final = next(key.keep_max for key in TABLE if key.name == keys.HOST)
@@ -33,15 +35,19 @@ async def main(context: Context[MonitorSettings]) -> None:
         raise ConfigError(f"P95_MONITOR_DISK_PATH: {settings.disk_path}: {error.strerror}") from error
     password = settings.redis_password.reveal() or None
     redis = connect(settings.redis_url, name="p95-monitor", username=settings.redis_username, password=password)
+    books = Bookkeeper(context, Postgres(settings.postgres_url)) if settings.postgres_url else None
     try:
-        with contextlib.suppress(StopRequested):
-            await forever(
-                lambda: agree_on_partitions(redis, settings.partitions),
-                name="redis",
-                stop=context.stop,
-                health=context.health,
-            )
-            await _watch(context, redis, probe)
+        async with asyncio.TaskGroup() as tasks:
+            if books is not None:
+                tasks.create_task(books.run(), name="books")
+            with contextlib.suppress(StopRequested):
+                await forever(
+                    lambda: agree_on_partitions(redis, settings.partitions),
+                    name="redis",
+                    stop=context.stop,
+                    health=context.health,
+                )
+                await _watch(context, redis, probe)
     finally:
         await redis.aclose()
 
