@@ -429,6 +429,14 @@ def test_a_state_of_another_market_is_refused(start_paper: Callable[..., Any], t
     assert "holds the market 'synthetic:1', not 'synthetic:2'" in other.log.read_text()
 
 
+def test_a_state_in_use_is_refused(start_paper: Callable[..., Any], tmp_path: Path) -> None:
+    state = {"P95_PAPER_STATE": str(tmp_path / "paper.db")}
+    start_paper(**state)
+    second = start_paper(ready=False, **state)
+    assert second.process.wait(20) == 2
+    assert "paper.db: database is locked" in second.log.read_text()
+
+
 def test_a_busy_port_is_named(start_paper: Callable[..., Any]) -> None:
     port = start_paper().rest.rpartition(":")[2]
     second = start_paper(ready=False, P95_PAPER_PORT=port)

@@ -142,6 +142,26 @@ def test_nothing_is_due_before_its_time_and_at_most_as_much_as_asked(write_recor
     assert len(source.due(T0 + 4000, 5)) == 5
 
 
+def test_a_recording_that_was_cut_off_plays_as_far_as_it_goes(write_recording: Callable[..., Path]) -> None:
+    path = write_recording("a.gz", [payload(n, n * 10, p=f"{10 + n % 7}.{n % 9}") for n in range(1, 5000)])
+    packed = path.read_bytes()
+    path.write_bytes(packed[: len(packed) // 2])
+    source = RecordedSource([path])
+    assert source.notes()[0]["damage"] == "cut off before its end"
+    found = trades(play(path))
+    assert [one.a for one in found] == list(range(1, len(found) + 1))
+    assert len(found) > 1000
+
+
+def test_junk_between_frames_changes_nothing(write_recording: Callable[..., Path]) -> None:
+    good = write_recording("a", [payload(n, n * 10) for n in range(1, 50)], zipped=False)
+    lines = good.read_text().splitlines()
+    bad = good.with_name("b")
+    junk = ("", "junk", '1 {"stream":"x","data":{"e":"trade","E":"soon"}}', '1 {"lastUpdateId":1}', "{}", "1 {\x00")
+    bad.write_text("\n".join(line for n, one in enumerate(lines) for line in (one, junk[n % len(junk)])))
+    assert [one.body for one in play(bad)] == [one.body for one in play(good)]
+
+
 def counted(path: Path) -> list[tuple[str, Decimal, bool, int]]:
     """An independent count, the slow and obvious way."""
     import gzip

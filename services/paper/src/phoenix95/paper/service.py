@@ -29,7 +29,7 @@ TURN_S: Final = 0.002  # frames within this time share a write
 IDLE_S: Final = 0.25
 SECOND_MS: Final = 1000
 TICKER_MS: Final = 2000
-HOLE_MS: Final = 60_000  # a recording that is silent for longer is skipped: files of different days follow at once
+HOLE_MS: Final = 300_000  # a recording that is silent for longer is skipped: files of different days follow at once
 BEFORE_MS: Final = 1000
 
 
@@ -54,12 +54,17 @@ class Paper:
         self._wake = asyncio.Event()
         self._second = 0
         self._settled_ms = 0
+        self._crash: Exception | None = None
         self._lag = context.metrics.gauge("p95_paper_lag_ms", "Our ms between an event's time and its sending")
         self._frames = context.metrics.counter("p95_paper_frames_total", "Websocket frames sent")
 
     def wake(self) -> None:
         """Look again at who is subscribed."""
         self._wake.set()
+
+    def crash(self, error: Exception) -> None:
+        """A request broke the exchange: end with its error, rather than go on with what may be half done."""
+        self._crash = error
 
     def resume(self) -> None:
         """Bring the market to where it was; what happened while nobody could watch is settled in silence."""
@@ -79,6 +84,8 @@ class Paper:
         loop = asyncio.get_running_loop()
         try:
             while not stopping.done():
+                if self._crash is not None:
+                    raise self._crash
                 if not self.started and self._may_start():
                     self.started = True
                     self.time.start()
@@ -91,7 +98,8 @@ class Paper:
         finally:
             stopping.cancel()
             self.time.stop()
-            self._save()
+            if self._crash is None:
+                self._save()
 
     def status(self) -> dict[str, Any]:
         """`GET /paper/v1/status`."""
@@ -201,6 +209,9 @@ async def main(context: Context[PaperSettings]) -> None:
     try:
         paper = Paper(context, source, store)
         paper.resume()
+        for note in source.notes():
+            tell = context.log.warning if "junk" in note or "damage" in note else context.log.info
+            tell("recording_read", **note)
         desk = Desk(paper.exchange, paper.time, paper.listen_keys, Faults(), paper.status)
         app = App(
             desk,
@@ -208,6 +219,7 @@ async def main(context: Context[PaperSettings]) -> None:
             secret=settings.api_secret.reveal(),
             speed=settings.speed,
             metrics=context.metrics,
+            crashed=paper.crash,
         )
         rest = RestServer(app, rest_socket)
         await paper.ws.start(ws_socket)

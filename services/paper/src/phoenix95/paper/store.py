@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from phoenix95.common.errors import ConfigError
+from phoenix95.common.errors import ConfigError, TransientError
 from phoenix95.common.money import exact
 from phoenix95.paper.core.account import Account, Setting
 from phoenix95.paper.core.orders import Algo, Order, Trade
@@ -15,6 +15,8 @@ from phoenix95.paper.core.position import Position
 from phoenix95.paper.core.source import ClosedBar
 
 VERSION: Final = "1"
+LOCK_WAIT_S: Final = 1.0
+INTEGER_MAX: Final = (1 << 63) - 1  # what a column holds; a larger volume is cut to it
 SNAPSHOTS_KEPT: Final = 30  # minutes of trades that a restarted synthetic market can still tell
 _SCHEMA: Final = """
 create table if not exists meta (name text primary key, value text not null);
@@ -53,16 +55,23 @@ class Store:
         try:
             if path:
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
-            self._db = sqlite3.connect(path or ":memory:")
+            self._db = sqlite3.connect(path or ":memory:", timeout=LOCK_WAIT_S)
+            self._db.execute("pragma locking_mode=exclusive")  # two exchanges on one state would undo each other
             self._db.execute("pragma journal_mode=wal")
             self._db.execute("pragma synchronous=normal")  # survives the process; the machine is only simulated money
             self._db.execute("pragma cache_size=-1000")
             self._db.executescript(_SCHEMA)
+            self.set_meta("opened", 1)
+            self._db.commit()
         except (sqlite3.Error, OSError) as error:
             raise ConfigError(f"P95_PAPER_STATE: cannot use {path}: {error}") from error
 
     def commit(self) -> None:
-        self._db.commit()
+        """Make the writes last. Raises TransientError when the disk refuses."""
+        try:
+            self._db.commit()
+        except sqlite3.Error as error:
+            raise TransientError(f"P95_PAPER_STATE: {error}") from error
 
     def close(self) -> None:
         self._db.commit()
@@ -181,7 +190,8 @@ class Store:
 
     def save_bars(self, symbol: str, bars: Iterable[ClosedBar]) -> None:
         self._db.executemany(
-            "insert or replace into bar values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", ((symbol, *bar) for bar in bars)
+            "insert or replace into bar values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ((symbol, *(min(number, INTEGER_MAX) for number in bar)) for bar in bars),
         )
 
     def bars(self, symbol: str, start_ms: int, end_ms: int, limit: int, *, newest: bool) -> list[ClosedBar]:

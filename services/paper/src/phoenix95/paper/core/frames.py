@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 MARKET_TRADE: Final = "MARKET"
+MS_END: Final = 10**14  # event times beyond the year 5000 are not milliseconds
 
 
 class BookTicker(msgspec.Struct, gc=False):
@@ -120,6 +121,8 @@ def _sound(frame: Frame) -> Frame:
     for text in (*prices, *others):
         if not text.isascii() or not text.replace(".", "", 1).isdigit():
             raise JunkError(f"{text!r} is not a plain number")
+    if not 0 < body.E < MS_END or not 0 <= body.T < MS_END:
+        raise JunkError(f"{body.E} is not a time in ms")
     if any(not text.strip("0.") for text in prices):
         raise JunkError("a price of zero")
     return frame

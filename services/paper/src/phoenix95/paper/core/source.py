@@ -65,6 +65,10 @@ class MarketSource(Protocol):
         """Go on from stored states instead of the beginning. Raises ValueError when they do not fit."""
         ...
 
+    def notes(self) -> Sequence[Mapping[str, int | str]]:
+        """What an operator should know of the source, for the log: one entry a file, with what was wrong with it."""
+        ...
+
     def close(self) -> None:
         """Let go of files."""
         ...

@@ -26,9 +26,22 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class App:
-    """Answers requests of one account, by key and signature. `speed` scales the weight that a minute allows."""
+    """Answers requests of one account, by key and signature.
 
-    def __init__(self, desk: Desk, *, key: str, secret: str, speed: float, metrics: Metrics) -> None:
+    `speed` scales the weight that a minute allows; `crashed` is told of an error that is not a refusal.
+    """
+
+    def __init__(
+        self,
+        desk: Desk,
+        *,
+        key: str,
+        secret: str,
+        speed: float,
+        metrics: Metrics,
+        crashed: Callable[[Exception], None],
+    ) -> None:
+        self._crashed = crashed
         self._desk = desk
         self._key = key
         self._secret = secret
@@ -75,6 +88,9 @@ class App:
             answer = route.handler(self._desk, params)
         except RefusedError as refused:
             return refused.status, _encode({"code": refused.code, "msg": refused.message})
+        except Exception as error:
+            self._crashed(error)
+            return 500, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
         return 200, answer if isinstance(answer, bytes) else _encode(answer)
 
     def _weigh(self, route: Route, params: dict[str, str]) -> None:

@@ -71,6 +71,9 @@ class RecordedSource:
         if states:
             raise ValueError("a recording is read again from its beginning")
 
+    def notes(self) -> Sequence[Mapping[str, int | str]]:
+        return [{"file": name, **counts} for name, counts in self.survey.files.items()]
+
     def close(self) -> None:
         for file in self._files:
             file.close()

@@ -75,6 +75,9 @@ class SyntheticSource:
             if symbol in self._markets:
                 self._markets[symbol].state = msgspec.json.decode(blob, type=State)
 
+    def notes(self) -> Sequence[Mapping[str, int | str]]:
+        return ()
+
     def close(self) -> None:
         self._ready.clear()
 
