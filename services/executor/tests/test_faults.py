@@ -416,7 +416,7 @@ def test_every_single_fault_at_every_effect(group: Group, scenario: Scenario) ->
 @pytest.mark.parametrize("faults", [2, 3])
 def test_sampled_combinations_of_faults(group: Group, scenario: Scenario, faults: int) -> None:
     chance = random.Random(95 + faults)
-    for _ in range(150):
+    for _ in range(60):
         plan: dict[int, str] = {}
         for _ in range(faults):
             world, *_ = play(group, plan, scenario)  # the effects behind a fault are not those of the clean run
