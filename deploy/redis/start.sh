@@ -8,7 +8,7 @@ if [ -e /data/appendonlydir/appendonly.aof.manifest ]; then
     cd /data/appendonlydir
     if ! redis-check-aof appendonly.aof.manifest; then
         rm -rf /data/appendonlydir.torn
-        cp -a . /data/appendonlydir.torn
+        cp -r . /data/appendonlydir.torn
         echo y | redis-check-aof --fix appendonly.aof.manifest
     fi
 fi
