@@ -27,6 +27,7 @@ TEXTS: Final[Mapping[int, str]] = {
     -2021: "Order would immediately trigger.",
     -2022: "ReduceOnly Order is rejected.",
     -2027: "Exceeded the maximum allowable position at current leverage.",
+    -4002: "Price greater than max price.",
     -4003: "Quantity less than or equal to zero.",
     -4005: "Quantity greater than max quantity.",
     -4006: "Stop price less than or equal to zero.",

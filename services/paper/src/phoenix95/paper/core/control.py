@@ -24,7 +24,7 @@ class Subscriptions:
         """Obey one message and return the answer to it. An unknown stream's name is taken without a word."""
         try:
             message = _decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             return _error(3, f"Invalid JSON: {error}", None)
         if not isinstance(message, dict):
             return _error(2, "Invalid request: expected an object", None)

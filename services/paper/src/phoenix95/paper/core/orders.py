@@ -17,6 +17,7 @@ CLIENT_ID: Final = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")
 CONDITIONAL: Final = ("STOP_MARKET", "TAKE_PROFIT_MARKET")
 CONDITIONAL_ALL: Final = (*CONDITIONAL, "STOP", "TAKE_PROFIT", "TRAILING_STOP_MARKET")
 ALGO_OPEN_MAX: Final = 200
+PRICE_MAX: Final = 1_000_000_000
 Params = Mapping[str, str]
 
 
@@ -188,10 +189,10 @@ def quantity_of(params: Params, spec: Spec) -> Decimal:
     quantity = number(params, "quantity")
     if quantity <= 0:
         raise RefusedError(-4003)
-    if quantity % spec.step.normalize():
-        raise RefusedError(-1111)
     if quantity > spec.market_quantity_max:
         raise RefusedError(-4005)
+    if quantity % spec.step.normalize():
+        raise RefusedError(-1111)
     return quantity
 
 
@@ -222,6 +223,8 @@ def trigger_price_of(params: Params, spec: Spec) -> Decimal:
     price = number(params, "triggerPrice")
     if price <= 0:
         raise RefusedError(-4006)
+    if price > PRICE_MAX:
+        raise RefusedError(-4002)
     if price % spec.tick.normalize():
         raise RefusedError(-4014)
     return price

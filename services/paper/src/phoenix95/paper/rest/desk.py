@@ -47,9 +47,12 @@ def integer(params: Params, name: str, default: int | None = None) -> int:
             raise RefusedError(-1102, name)
         return default
     try:
-        return int(text)
+        number = int(text)
     except ValueError:
         raise RefusedError(-1130, name) from None
+    if abs(number) > WINDOW_MAX_MS:  # beyond what the store can compare
+        raise RefusedError(-1130, name)
+    return number
 
 
 def limit_of(params: Params, default: int, largest: int) -> int:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from phoenix95.paper.core.bars import INTERVALS, MINUTE_MS, joined, kline
 from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.core.orders import Params, demand
+from phoenix95.paper.core.orders import PRICE_MAX, Params, demand
 from phoenix95.paper.core.specs import FUNDING_RATE, Spec
 from phoenix95.paper.market import Market, next_funding_ms
 from phoenix95.paper.rest.desk import Desk, Route, Routes, integer, limit_of, optional
@@ -57,7 +57,7 @@ def _symbol(spec: Spec) -> dict[str, Any]:
         "marketTakeBound": "0.05",
         "maxMoveOrderLimit": 10000,
         "filters": [
-            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": "1000000000", "tickSize": tick},
+            {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": str(PRICE_MAX), "tickSize": tick},
             {"filterType": "LOT_SIZE", "stepSize": step, "maxQty": largest, "minQty": step},
             {"filterType": "MARKET_LOT_SIZE", "stepSize": step, "maxQty": largest, "minQty": step},
             {"filterType": "MAX_NUM_ORDERS", "limit": 200},
