@@ -21,6 +21,7 @@ from sqlalchemy import text
 
 from phoenix95.common import keys
 from phoenix95.common.bus import connect as connect_redis
+from phoenix95.common.bus.acl import user_rules
 from phoenix95.common.bus.append import append
 from phoenix95.common.bus.reader import tail
 from phoenix95.common.bus.symbols import add_symbol
@@ -93,7 +94,8 @@ class Stand:
         return self.spawn(
             "executor", *words,
             env={
-                "P95_REDIS_URL": self.redis_url, "P95_POSTGRES_URL": self.postgres_url,
+                "P95_REDIS_URL": self.redis_url, "P95_REDIS_USERNAME": "executor", "P95_REDIS_PASSWORD": SECRET,
+                "P95_POSTGRES_URL": self.postgres_url,
                 "P95_EXCHANGE_REST_URL": self.url, "P95_EXCHANGE_WS_URL": f"ws://127.0.0.1:{self.ws}",
                 "P95_EXECUTOR_API_KEY": KEY, "P95_EXECUTOR_API_SECRET": SECRET,
                 "P95_EXECUTOR_RECV_WINDOW_MS": str(RECV_WINDOW_MS), "P95_EXECUTOR_RECONCILE_MS": "1000",
@@ -235,8 +237,12 @@ def ports(free_port: int) -> Callable[[], int]:
 
 
 @pytest.fixture
-async def stand(tmp_path: Path, redis_url: str, postgres_url: str, ports: Callable[[], int]) -> AsyncIterator[Stand]:
-    made = Stand(tmp_path, redis_url, postgres_url, ports)
+async def stand(
+    tmp_path: Path, make_redis: Callable[..., Any], postgres_url: str, ports: Callable[[], int]
+) -> AsyncIterator[Stand]:
+    rules = f"user executor on >{SECRET} resetkeys resetchannels -@all {user_rules('executor')}"
+    redis = make_redis(acl=f"user default on nopass ~* &* +@all\n{rules}\n")
+    made = Stand(tmp_path, redis.url, postgres_url, ports)
     try:
         for symbol in SYMBOLS:
             await add_symbol(made.redis, symbol)
