@@ -73,8 +73,9 @@ class Transcript:
         self.text += f"\n{sentence}\n"
 
     def show(self, command: str, output: str) -> None:
-        output = output.replace(f"{PROJECT}-transcript", PROJECT).replace(f":{self.port}", ":8103").strip()
-        self.text += f"\n```console\n$ {command}\n{output}\n```\n"
+        block = f"$ {command}\n{output.rstrip()}".rstrip()
+        block = block.replace(f"{PROJECT}-transcript", PROJECT).replace(f":{self.port}", ":8103")
+        self.text += f"\n```console\n{block}\n```\n"
 
     def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Compose with these words; its messages go with its output."""
@@ -110,7 +111,7 @@ class Transcript:
         command = f'curl -s -H "X-API-Key: {HIDDEN}" '
         command += "" if body is None else f"-H 'Content-Type: application/json' -d '{json.dumps(body)}' "
         try:
-            with urllib.request.urlopen(request, timeout=10) as answer:
+            with urllib.request.urlopen(request, timeout=10) as answer:  # noqa: S310 - loopback
                 return f"{command}http://127.0.0.1:{self.port}{path}", json.load(answer)
         except urllib.error.HTTPError as error:
             raise Failed(f"{path}: {error.code} {error.read().decode()}") from error
@@ -151,9 +152,7 @@ def start(log: Transcript) -> None:
     ]
     log.show("make up", "\n".join(kept))
     log.wait_healthy()
-    log.say(
-        f"Everybody is healthy {time.monotonic() - began:.0f} s after the first command, the images' building included."
-    )
+    log.say(f"Everybody is healthy after {time.monotonic() - began:.0f} s; most of them go into images that are new.")
     log.shown("version", lambda line: "ompose version" in line)
     log.shown("ps")
     command, answer = log.ask("/health")
@@ -209,7 +208,9 @@ def look(log: Transcript) -> str:
     log.say(
         "## The streams\n\n`look.sh` is redis-cli as the user `operator`, who reads everything and changes nothing."
     )
-    keys = log.shown(f"exec -T redis {LOOK} --scan --pattern p95:*", lambda line: line.startswith("p95:")).split()
+    scan = f"exec -T redis {LOOK} --scan --pattern p95:*"
+    keys = sorted(line for line in log.call(*shlex.split(scan)).stdout.splitlines() if line.startswith("p95:"))
+    log.show(f"docker compose {scan} | sort", "\n".join(keys))
     ticks = next(key for key in keys if key.startswith("p95:tick:") and key.endswith("BTCUSDT"))
     length = int(log.shown(f"exec -T redis {LOOK} xlen {ticks}"))
     orders = log.shown(f"exec -T redis {LOOK} xrevrange p95:order + - count 2")
