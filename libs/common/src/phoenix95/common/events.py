@@ -159,7 +159,8 @@ class Request(Event, frozen=True, kw_only=True, tag="request"):
     """An analysis asked for from outside. Its stream id is its name; `trade` asks to trade what comes out.
 
     `side` None asks for the engine's own opinion. `requested_at` is the asker's exchange time. Explicit
-    `stop_loss`, `take_profit` and `hold_ms` replace the engine's own.
+    `stop_loss`, `take_profit` and `hold_ms` replace the engine's own. From `signal_ms` on is what an outside signal
+    may also say, kept as it came; `signal_ms` is the time that it gives itself. The engine does not weigh it.
     """
 
     symbol: str
@@ -175,6 +176,13 @@ class Request(Event, frozen=True, kw_only=True, tag="request"):
     take_profit: float | None = None
     hold_ms: int | None = None
     source: str = "api"
+    signal_ms: int | None = None
+    alpha_score: float | None = None
+    z_score: float | None = None
+    ml_signal: str | None = None
+    ml_confidence: float | None = None
+    strategy: str | None = None
+    timeframe: str | None = None
 
 
 # ---------------------------------------------------------------- money
@@ -263,7 +271,27 @@ class ClosePosition(Event, frozen=True, kw_only=True, tag="close_position"):
     reason: str
 
 
-Command = Subscribe | Unsubscribe | ClosePosition
+class PlaceTrade(Event, frozen=True, kw_only=True, tag="place_trade"):
+    """Enter a trade that a person decided on. Exact numbers travel as decimal strings.
+
+    Exactly one of `amount` (base units) and `equity_fraction` (notional over equity) is set. Without `stop_loss` the
+    stop lies at the executor's default distance; without `take_profit` there is no target; without `hold_ms` the time
+    barrier is the executor's longest. Nothing is entered after `expires_at`. At most one entry comes of one command.
+    """
+
+    symbol: str
+    side: Side
+    requested_at: int
+    expires_at: int
+    leverage: int
+    amount: str | None = None
+    equity_fraction: str | None = None
+    stop_loss: str | None = None
+    take_profit: str | None = None
+    hold_ms: int | None = None
+
+
+Command = Subscribe | Unsubscribe | ClosePosition | PlaceTrade
 
 
 class Ack(Event, frozen=True, kw_only=True, tag="ack"):
@@ -315,14 +343,28 @@ class Alert(Event, frozen=True, kw_only=True, tag="alert"):
     symbol: str | None = None
 
 
+class FeedStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The feed's connection to the exchange. `connections` counts those made by this process over all its routes,
+    `reconnects` those after the first of each route. `reason` says why not all symbols come, None when they do.
+    """
+
+    connected: bool
+    reason: str | None
+    symbols: tuple[str, ...]
+    connections: int
+    reconnects: int
+    frames: int
+
+
 class Heartbeat(Event, frozen=True, kw_only=True, tag="heartbeat"):
-    """A service says it lives, and when it last got something done (wall-clock ms)."""
+    """A service says it lives, and when it last got something done (wall-clock ms). `feed` is set by feeds."""
 
     service: str
     instance: str
     version: str
     started_wall_ms: int
     progress_wall_ms: int
+    feed: FeedStatus | None = None
 
 
 class DeadLetter(Event, frozen=True, kw_only=True, tag="dead"):

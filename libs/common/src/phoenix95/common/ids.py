@@ -5,6 +5,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 PARTITIONS_DEFAULT: Final = 16
+MANUAL: Final = "manual"  # the strategy of trades that a person decided on
 OUTPUTS_PER_TICK: Final = 256  # an output id is <T>-<a*256+k>; k is the index of the output of one tick
 
 
@@ -47,6 +48,11 @@ def analysis_id(strategy: str, symbol: str, agg_trade_id: int, k: int) -> str:
 def reply_id(strategy: str, symbol: str, request_id: str) -> str:
     """The id of the analysis that answers a request from outside."""
     return f"{strategy}-{symbol}-r{request_id}"
+
+
+def command_analysis_id(symbol: str, command_id: str) -> str:
+    """The id that stands for an analysis where a person's command trades: a function of the command alone."""
+    return f"{MANUAL}-{symbol}-c{command_id}"
 
 
 def client_order_id(account: str, analysis: str, role: str, attempt: int) -> str:

@@ -18,6 +18,7 @@ from phoenix95.common.timekeeper import ExchangeClock
 from phoenix95.feed.commands import Commands
 from phoenix95.feed.config import FeedSettings
 from phoenix95.feed.core.note import read_note
+from phoenix95.feed.core.status import status_of
 from phoenix95.feed.desk import Desk, Place
 from phoenix95.feed.letters import Letters
 from phoenix95.feed.mender import Mender
@@ -107,7 +108,8 @@ class Feed:
         context = self._context
         facts = context.metrics.gauge("p95_feed_source", "Counters of the source", ["fact"])
         while True:
-            for fact, value in self._source.facts().items():
+            told = self._source.facts()
+            for fact, value in told.items():
                 facts.labels(fact).set(value)
             beat = Heartbeat(
                 service=context.service,
@@ -115,6 +117,7 @@ class Feed:
                 version=version("phoenix95-feed"),
                 started_wall_ms=context.started_wall_ms,
                 progress_wall_ms=context.health.progress_wall_ms(),
+                feed=status_of(told, self._source.reason(), self._desk.places),
             )
             try:
                 await write_heartbeat(self._redis, beat)

@@ -51,6 +51,7 @@ class Binance:
 
     def facts(self) -> dict[str, float]:
         found: dict[str, float] = {"rest_requests": self._rest.requests, "rest_weight_1m": self._rest.used_weight}
+        found["connected"] = all(route.connected for route in self._routes)
         for route in self._routes:
             found[f"{route.name}_connections"] = route.connections
             found[f"{route.name}_frames"] = route.frames

@@ -73,6 +73,11 @@ class Route:
         self._symbol_of.update({stream: symbol for symbol in symbols for stream in self._streams(symbol)})
         self._changed.set()
 
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connected
+
     def reason(self) -> str | None:
         """Why not all followed symbols come, or None."""
         if not self._connected:
