@@ -16,6 +16,7 @@ from phoenix95.gateway.api.auth import Keyring
 from phoenix95.gateway.api.parts import Parts
 from phoenix95.gateway.api.server import ApiServer
 from phoenix95.gateway.away import POSTGRES, REDIS
+from phoenix95.gateway.board.board import Board
 from phoenix95.gateway.config import GatewaySettings
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
@@ -38,13 +39,18 @@ async def main(context: Context[GatewaySettings]) -> None:
             password=password,
         )
         clock = exchange_clock(settings)
+        running = version("phoenix95-gateway")
+        bus, pulse = Bus(redis, settings.partitions), Pulse(redis, settings.partitions)
+        ledger = Ledger(settings.postgres_url)
+        board = Board(redis, settings.partitions, bus=bus, ledger=ledger, pulse=pulse, clock=clock, version=running)
         parts = Parts(
             settings=settings,
-            version=version("phoenix95-gateway"),
-            bus=Bus(redis, settings.partitions),
+            version=running,
+            bus=bus,
             follower=Follower(LogReader(reader, READ_BLOCK_MS)),
-            pulse=Pulse(redis, settings.partitions),
-            ledger=Ledger(settings.postgres_url),
+            pulse=pulse,
+            ledger=ledger,
+            board=board,
             clock=clock,
             keyring=Keyring(settings.api_key, settings.host),
             execute_hop=context.metrics.hop_histogram("gateway_execute"),
@@ -68,6 +74,7 @@ async def _run(context: Context[GatewaySettings], parts: Parts, clock: ExchangeC
         parts.follower.run(stop),
         parts.pulse.run(stop),
         parts.ledger.watch(stop),
+        parts.board.run(stop),
         beat(context, parts.bus, parts.version),
         clock.keep(stop),
         server.serve(),

@@ -7,12 +7,12 @@ from litestar.di import Provide
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
-from phoenix95.gateway.api import commands, execute, look
+from phoenix95.gateway.api import commands, dashboard, execute, look, sse
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
 from phoenix95.gateway.api.parts import Parts
 from phoenix95.gateway.api.problems import HANDLERS
 
-ROUTES_READ: Final = (look.info, look.price, look.portfolio, look.metrics)
+ROUTES_READ: Final = (look.info, look.price, look.portfolio, look.metrics, sse.events)
 ROUTES_ACT: Final = (
     execute.execute,
     execute.executed,
@@ -40,7 +40,7 @@ def make_app(parts: Parts) -> Litestar:
     reading = Router(path="/", route_handlers=ROUTES_READ, guards=[parts.keyring.may_read])
     acting = Router(path="/", route_handlers=ROUTES_ACT, guards=[parts.keyring.must_have_key])
     return _LeanLitestar(
-        [look.health, reading, acting],
+        [look.health, *dashboard.ROUTES, reading, acting],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
         exception_handlers=HANDLERS,
         openapi_config=None,

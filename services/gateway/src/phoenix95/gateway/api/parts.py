@@ -8,6 +8,7 @@ from phoenix95.common.errors import TransientError
 from phoenix95.common.histogram import Series
 from phoenix95.gateway.api.auth import Keyring
 from phoenix95.gateway.away import EXCHANGE_TIME, Away
+from phoenix95.gateway.board.board import Board
 from phoenix95.gateway.config import GatewaySettings
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
@@ -32,6 +33,7 @@ class Parts:
     follower: Follower
     pulse: Pulse
     ledger: Ledger
+    board: Board
     clock: Clock
     keyring: Keyring
     execute_hop: Series

@@ -1,6 +1,7 @@
 """What the API tells from the ledger: counts, the account, positions, and what became of a request."""
 
 import asyncio
+from datetime import datetime
 from typing import Final
 
 import structlog
@@ -10,6 +11,7 @@ from phoenix95.common.retry import pause
 from phoenix95.common.settings import Secret
 from phoenix95.gateway.away import Away
 from phoenix95.gateway.core.asking import RequestName
+from phoenix95.gateway.reads.overview import Overview, equity_curve, overview
 from phoenix95.gateway.reads.postgres import SILENT, Postgres
 from phoenix95.gateway.reads.rows import (
     Counts,
@@ -53,6 +55,14 @@ class Ledger:
     async def outcome(self, name: RequestName) -> Outcome | None:
         """What became of a request; None while the gates have not decided on it."""
         return await self._postgres.read(lambda connection: _outcome(connection, name))
+
+    async def overview(self) -> Overview:
+        """The account, what is held and the last decisions, all of one moment."""
+        return await self._postgres.read(overview)
+
+    async def equity_curve(self) -> list[tuple[datetime, str]]:
+        """Equity by exchange time, oldest first."""
+        return await self._postgres.read(equity_curve)
 
     async def check(self) -> str | None:
         """Look whether the ledger can be read: None, or why not."""

@@ -1,0 +1,1 @@
+"""What the dashboard shows, gathered once for all who look, and only while somebody does."""
