@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-PROJECT: Final = "phoenix95"
+SHOWN_PROJECT: Final = "phoenix95"
+PROJECT: Final = "p95record"  # as long as the one that is shown instead, so that tables stay straight
 STAY: Final = ("redis", "postgres", "paper", "engine", "executor", "monitor", "gateway", "feed")
 SYMBOLS: Final = ("BTCUSDT", "XRPUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT")
 HEALTHY_SECONDS: Final = 180.0
@@ -65,7 +66,7 @@ class Transcript:
     def __init__(self) -> None:
         self.compose = shlex.split(os.environ.get("P95_COMPOSE") or "docker compose")
         self.port = int(os.environ.get("P95_GATEWAY_PORT") or free_port())
-        names = {"COMPOSE_PROJECT_NAME": f"{PROJECT}-transcript", "P95_GATEWAY_PORT": str(self.port), "COLUMNS": "200"}
+        names = {"COMPOSE_PROJECT_NAME": PROJECT, "P95_GATEWAY_PORT": str(self.port), "COLUMNS": "200"}
         self.env = os.environ | names
         self.text = INTRO
 
@@ -74,7 +75,7 @@ class Transcript:
 
     def show(self, command: str, output: str) -> None:
         block = f"$ {command}\n{output.rstrip()}".rstrip()
-        block = block.replace(f"{PROJECT}-transcript", PROJECT).replace(f":{self.port}", ":8103")
+        block = block.replace(PROJECT, SHOWN_PROJECT).replace(f":{self.port}", ":8103")
         self.text += f"\n```console\n{block}\n```\n"
 
     def call(self, *words: str) -> "subprocess.CompletedProcess[str]":
