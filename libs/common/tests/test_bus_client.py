@@ -125,3 +125,24 @@ async def test_disk_trouble_is_transient(make_redis) -> None:
         async with translated("key"):
             await connection.xadd("key", {"d": "1"})
     await connection.aclose()
+
+
+async def test_a_cancellation_always_ends_the_task(redis_url: str) -> None:
+    redis = connect(redis_url, name="cancelled")
+    await ping(redis)
+
+    async def work() -> None:
+        while True:
+            await ping(redis)
+
+    for turns in range(400):
+        task = asyncio.create_task(work())
+        for _ in range(turns % 40):  # a different moment each time
+            await asyncio.sleep(0)
+        cancellations = 0
+        while not task.done():
+            task.cancel()
+            cancellations += 1
+            await asyncio.wait([task], timeout=0.5)
+        assert cancellations == 1, f"a cancellation after {turns % 40} turns was lost"
+    await redis.aclose()
