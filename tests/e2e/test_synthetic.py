@@ -50,7 +50,7 @@ def test_a_fresh_demo_trades_soon_stops_on_ctrl_c_and_resumes_where_it_was(tmp_p
 def _positions(system: System) -> list[dict[str, Any]]:
     """Open positions whose stop was seen on the exchange."""
     with system.gateway() as gateway:
-        positions: list[dict[str, Any]] = gateway.get("/api/portfolio").json()["positions"]
+        positions: list[dict[str, Any]] = gateway.get("/api/portfolio").json()["active_positions"]
     return [position for position in positions if position["protected"]]
 
 

@@ -18,6 +18,7 @@ from phoenix95.stack.http_get import get
 from phoenix95.stack.ports import GATEWAY_PORT, PAPER_PORT
 
 CENSUS_STEP: Final = 20_000  # entries looked at in one round: some 100 ms
+SETTLE_POLL_SECONDS: Final = 0.1
 HTTP_TIMEOUT_SECONDS: Final = 2.0
 RATE_SECONDS: Final = 5.0
 
@@ -76,17 +77,20 @@ class Observer:
         return True
 
     async def finish(self, within_seconds: float) -> bool:
-        """Count everything and ask everybody once more; False when something did not answer in time."""
-        whole = False
-        deadline = time.monotonic() + within_seconds  # beside the timeout: Redis' driver can lose a cancellation
+        """Count everything and ask everybody once more, until what was analysed is decided too.
+
+        Call it when no more ticks come in. False when something did not answer, or was not decided, in time.
+        """
+        deadline = time.monotonic() + within_seconds  # beside the timeout: a hung server must not hold up the stop
         with contextlib.suppress(TimeoutError, Phoenix95Error):
             async with asyncio.timeout(within_seconds):
-                ledger, _ = await asyncio.gather(self.ask_ledger(), self._ask_latencies())
-                while not await self.census.count(CENSUS_STEP):
-                    if time.monotonic() > deadline:
-                        return False
-                whole = ledger
-        return whole
+                while time.monotonic() < deadline:
+                    whole = await self.census.count(CENSUS_STEP) and await self.ask_ledger()
+                    if whole and analyses_of(self.census.by_symbol()) <= self.ledger.decisions:
+                        return True
+                    if whole:
+                        await asyncio.sleep(SETTLE_POLL_SECONDS)
+        return False
 
     async def paper(self) -> PaperStatus | None:
         """The paper exchange's own word on its market; None when it does not answer."""
@@ -116,7 +120,9 @@ class Observer:
             return f"{self.ledger.open_positions} positions are open"
         return None
 
-    async def _ask_latencies(self) -> None:
+    async def ask_latencies(self) -> None:
+        """The percentiles of each hop, from everybody who lives and answers."""
+
         async def one(service: str) -> None:
             with contextlib.suppress(TransientError):
                 port = self._ports[variable(service, "http_port")]

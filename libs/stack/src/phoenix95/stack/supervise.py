@@ -121,6 +121,10 @@ class Run:
             await self._until_over(stop)
             self._screen.end_progress()
             self._screen.end_live()
+            if self._ready:
+                self._sample_memory()
+                await self._observer.ask_latencies()
+            await self._system.stop_source()
             summary = await self._summary(stop)
         finally:
             self._screen.end_progress()
@@ -212,7 +216,6 @@ class Run:
     async def _summary(self, stop: asyncio.Event) -> Summary:
         complete = False
         if self._ready:
-            self._sample_memory()
             complete = await self._observer.finish(FINISH_SECONDS_STOPPED if stop.is_set() else FINISH_SECONDS)
         counts = self._observer.census.by_symbol()
         ledger = self._observer.ledger
