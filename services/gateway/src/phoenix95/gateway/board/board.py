@@ -79,7 +79,7 @@ class Board:
                     self.charts.pop(symbol, None)
             if not self.viewers:
                 self.sections.clear()  # the next viewer gets no old news
-                self._curve.clear()
+                self._curve = []
 
     async def wait_for_news(self, seconds: float) -> None:
         """Return at the next news, or at the end of the service, or when the time is over."""
@@ -138,12 +138,12 @@ class Board:
         self._put("services", _encode(found))
 
     async def _of_ledger(self) -> None:
-        if not self._curve:
-            self._curve = await self._ledger.equity_curve()
+        # Whole or not at all: the last viewer may leave, and the curve be dropped, while we wait.
+        curve = self._curve or await self._ledger.equity_curve()
         found = await self._ledger.overview()
-        if found.account is not None and (not self._curve or self._curve[-1][0] < found.account.created):
-            self._curve.append((found.account.created, found.account.total_balance))
-            del self._curve[:-CURVE_POINTS]
+        if found.account is not None and (not curve or curve[-1][0] < found.account.created):
+            curve.append((found.account.created, found.account.total_balance))
+        self._curve = curve[-CURVE_POINTS:]
         self._put("account", _encode(found.account))
         self._put("positions", _encode(found.positions))
         self._put("decisions", _encode(found.decisions))

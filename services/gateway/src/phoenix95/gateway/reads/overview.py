@@ -20,6 +20,7 @@ class JudgedRow(DecisionRow, frozen=True, kw_only=True):
     confidence: float | None
     phoenix95_score: float | None
     price: float | None
+    reasoning: tuple[str, ...]
     request: str | None
 
 
