@@ -77,6 +77,7 @@ SAMPLES: dict[str, Event] = {
     "subscribe": events.Subscribe(symbol="BTCUSDT"),
     "unsubscribe": events.Unsubscribe(symbol="BTCUSDT"),
     "close_position": events.ClosePosition(symbol="BTCUSDT", reason="a person"),
+    "notify": events.Notify(message="a word", severity="info"),
     "place_trade": events.PlaceTrade(
         symbol="BTCUSDT", side="BUY", requested_at=1, expires_at=2, leverage=3, amount="0.002", stop_loss="63000.5"
     ),

@@ -291,7 +291,14 @@ class PlaceTrade(Event, frozen=True, kw_only=True, tag="place_trade"):
     hold_ms: int | None = None
 
 
-Command = Subscribe | Unsubscribe | ClosePosition | PlaceTrade
+class Notify(Event, frozen=True, kw_only=True, tag="notify"):
+    """Tell people something over every channel of the monitor."""
+
+    message: str
+    severity: Severity
+
+
+Command = Subscribe | Unsubscribe | ClosePosition | PlaceTrade | Notify
 
 
 class Ack(Event, frozen=True, kw_only=True, tag="ack"):

@@ -103,6 +103,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("port", "8103", "the API's port"),
         ("api_key", "", "the key for the header X-API-Key; without it nothing can be ordered", True),
         ("wait_ms", "2000", "how long an answer waits for the decision, in ms"),
+        ("trade_ttl_ms", "5000", "how long a manual trade may still be entered, in exchange ms"),
     ),
     "paper": (
         ("port", "9500", "port of the REST API"),

@@ -160,7 +160,7 @@ TABLE: Final[tuple[Key, ...]] = (
         writes=_xadd(GATEWAY),
         readers=(FEED, EXECUTOR, MONITOR),
         entry_id="auto",
-        entries=(events.Subscribe, events.Unsubscribe, events.ClosePosition, events.PlaceTrade),
+        entries=(events.Subscribe, events.Unsubscribe, events.ClosePosition, events.PlaceTrade, events.Notify),
         keep_ms=30 * _DAY_MS,
         keep_max=100_000,
     ),
