@@ -132,7 +132,6 @@ async def test_the_field_that_is_wrong_is_named(gateway):
 
 
 BAD_ADDRESSES = [
-    ("GET", "/", 404),
     ("GET", "/nothing", 404),
     ("GET", "/api/price/", 404),
     ("GET", "/api/price/a%2Fb", 404),

@@ -13,13 +13,15 @@ API_KEY_CHARACTERS_MIN: Final = 16  # shorter ones can be guessed over the netwo
 class GatewaySettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`host` and `port` serve the API. Without `api_key` nothing can be ordered, and only loopback may be served.
 
-    `wait_ms` is how long an answer waits for the decision, or for a command's acknowledgement, in wall-clock ms.
+    `wait_ms` is how long an answer waits for the decision, or for a command's acknowledgement, in wall-clock ms;
+    `trade_ttl_ms` how long a manual trade may still be entered, in exchange ms.
     """
 
     host: str = "127.0.0.1"
     port: Port = 8103
     api_key: Secret = Secret()
     wait_ms: Annotated[int, msgspec.Meta(ge=0, le=30_000)] = 2_000
+    trade_ttl_ms: Annotated[int, msgspec.Meta(ge=100)] = 5_000
 
     def __post_init__(self) -> None:
         super().__post_init__()

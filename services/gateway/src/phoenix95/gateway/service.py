@@ -22,6 +22,7 @@ from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
 from phoenix95.gateway.streams.beat import beat
 from phoenix95.gateway.streams.follow import READ_BLOCK_MS, Follower
+from phoenix95.gateway.streams.history import History
 from phoenix95.gateway.streams.pulse import Pulse
 
 
@@ -48,6 +49,7 @@ async def main(context: Context[GatewaySettings]) -> None:
             version=running,
             bus=bus,
             follower=Follower(LogReader(reader, READ_BLOCK_MS)),
+            history=History(redis, settings.partitions),
             pulse=pulse,
             ledger=ledger,
             board=board,
@@ -74,6 +76,7 @@ async def _run(context: Context[GatewaySettings], parts: Parts, clock: ExchangeC
         parts.follower.run(stop),
         parts.pulse.run(stop),
         parts.ledger.watch(stop),
+        parts.keyring.follow(parts.ledger, stop),
         parts.board.run(stop),
         beat(context, parts.bus, parts.version),
         clock.keep(stop),

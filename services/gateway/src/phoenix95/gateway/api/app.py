@@ -3,22 +3,58 @@
 from typing import Final
 
 from litestar import Litestar, Router
+from litestar.datastructures import State
 from litestar.di import Provide
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
-from phoenix95.gateway.api import commands, dashboard, execute, look, sse
+from phoenix95.gateway.api import (
+    analyze,
+    books,
+    commands,
+    dashboard,
+    execute,
+    look,
+    machine,
+    manual,
+    market,
+    openapi,
+    sse,
+)
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
 from phoenix95.gateway.api.parts import Parts
 from phoenix95.gateway.api.problems import HANDLERS
 
-ROUTES_READ: Final = (look.info, look.price, look.portfolio, look.metrics, sse.events)
+# What a route needs stands in its `opt`; these are what it needs when that says nothing.
+READS: Final = {"scope": "read", "free": True}
+ACTS: Final = {"scope": "trade"}
+ROUTES_READ: Final = (
+    look.info,
+    look.price,
+    look.portfolio,
+    look.metrics,
+    market.price_history,
+    market.feed,
+    books.decisions,
+    books.orders,
+    books.positions,
+    books.performance,
+    machine.alerts,
+    machine.host,
+    machine.keys,
+    commands.command,
+    openapi.openapi,
+    sse.events,
+)
 ROUTES_ACT: Final = (
+    analyze.analyze,
     execute.execute,
     execute.executed,
+    manual.manual_trade,
     commands.subscribe,
     commands.unsubscribe,
     commands.close_position,
+    commands.notify,
 )
 
 
@@ -37,8 +73,9 @@ def make_app(parts: Parts) -> Litestar:
     def provide_parts() -> Parts:
         return parts
 
-    reading = Router(path="/", route_handlers=ROUTES_READ, guards=[parts.keyring.may_read])
-    acting = Router(path="/", route_handlers=ROUTES_ACT, guards=[parts.keyring.must_have_key])
+    guards = [parts.keyring.guard]
+    reading = Router(path="/", route_handlers=ROUTES_READ, guards=guards, opt=READS)
+    acting = Router(path="/", route_handlers=ROUTES_ACT, guards=guards, opt=ACTS)
     return _LeanLitestar(
         [look.health, *dashboard.ROUTES, reading, acting],
         dependencies={"parts": Provide(provide_parts, sync_to_thread=False)},
@@ -46,5 +83,6 @@ def make_app(parts: Parts) -> Litestar:
         openapi_config=None,
         logging_config=None,
         request_max_body_size=BODY_BYTES_MAX,
+        state=State({"version": parts.version}),
         debug=False,
     )

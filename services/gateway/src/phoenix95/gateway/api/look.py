@@ -18,13 +18,37 @@ from phoenix95.gateway.core.asking import checked_symbol
 from phoenix95.gateway.core.health import Component, HealthReport, components_of, own_check, report, unknown_services
 from phoenix95.gateway.core.pipeline import PipelineFigures, SymbolFigures
 from phoenix95.gateway.reads.rows import Counts, PortfolioRow, PositionRow
+from phoenix95.gateway.reads.statistics import Statistics
 
 NAME: Final = "Phoenix 95"
-FEATURES: Final = ("prices", "portfolio", "execute", "close", "subscribe", "metrics", "health")
+FEATURES: Final = (
+    "dashboard",
+    "prices",
+    "price_history",
+    "analyze",
+    "execute",
+    "manual_trade",
+    "close",
+    "subscribe",
+    "notify",
+    "portfolio",
+    "positions",
+    "orders",
+    "decisions",
+    "performance",
+    "events",
+    "alerts",
+    "host",
+    "feed",
+    "metrics",
+    "health",
+    "api_keys",
+)
 
 
 class Info(msgspec.Struct, frozen=True, kw_only=True):
-    """What runs here. `equity` in quote currency, None before the first reconciliation with the exchange."""
+    """What runs here. `equity` in quote currency, None before the first reconciliation with the exchange; `counts` and
+    `statistics` are since the ledger began."""
 
     name: str
     version: str
@@ -37,6 +61,7 @@ class Info(msgspec.Struct, frozen=True, kw_only=True):
     exchange_ms: int | None
     equity: str | None
     counts: Counts
+    statistics: Statistics
 
 
 class Portfolio(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +82,7 @@ class MetricsReport(msgspec.Struct, frozen=True, kw_only=True):
     services: tuple[Heartbeat, ...]
 
 
-@get("/health")
+@get("/health", opt={"answers": {200: HealthReport, 503: HealthReport}})
 async def health(parts: NamedDependency[Parts]) -> Response[HealthReport]:
     """Each component, and the unhealthy ones named. 200 when all are well, else 503."""
     services, postgres = await asyncio.gather(_services(parts), parts.ledger.check())
@@ -78,11 +103,11 @@ async def _services(parts: Parts) -> dict[str, Component]:
     return {REDIS: own_check(None), **components_of(beats, time.time_ns() // 1_000_000)}
 
 
-@get("/api/info")
+@get("/api/info", opt={"answers": {200: Info}})
 async def info(parts: NamedDependency[Parts]) -> Info:
     """Name, version, configuration and what was done so far."""
     symbols = await parts.bus.symbols()
-    counts, portfolio = await parts.ledger.counts(), await parts.ledger.portfolio()
+    counts, portfolio = await asyncio.gather(parts.ledger.counts(), parts.ledger.portfolio())
     reasons = parts.pulse.reason or parts.ledger.reason
     return Info(
         name=NAME,
@@ -91,15 +116,20 @@ async def info(parts: NamedDependency[Parts]) -> Info:
         status="running" if reasons is None else reasons,
         features=FEATURES,
         symbols=tuple(symbols),
-        config={"partitions": parts.settings.partitions, "wait_ms": parts.settings.wait_ms},
+        config={
+            "partitions": parts.settings.partitions,
+            "wait_ms": parts.settings.wait_ms,
+            "trade_ttl_ms": parts.settings.trade_ttl_ms,
+        },
         uptime_s=round(time.monotonic() - parts.started_s, 1),
         exchange_ms=None if parts.clock.uncertainty_ms() is None else parts.clock.now_ms(),
         equity=None if portfolio is None else portfolio.total_balance,
         counts=counts,
+        statistics=await parts.ledger.statistics(),
     )
 
 
-@get("/api/price/{symbol:str}")
+@get("/api/price/{symbol:str}", opt={"answers": {200: dict[str, str]}})
 async def price(parts: NamedDependency[Parts], symbol: FromPath[str]) -> dict[str, str]:
     """The last price with the 24 h ticker, mark, funding, best bid and ask. 404 when there is none of the last 30 s."""
     checked = checked_symbol(symbol)
@@ -112,14 +142,14 @@ async def price(parts: NamedDependency[Parts], symbol: FromPath[str]) -> dict[st
     return {"symbol": checked, **fields}
 
 
-@get("/api/portfolio")
+@get("/api/portfolio", opt={"answers": {200: Portfolio}})
 async def portfolio(parts: NamedDependency[Parts]) -> Portfolio:
     """Balance, active positions, count."""
     positions = await parts.ledger.active_positions()
     return Portfolio(balance=await parts.ledger.portfolio(), active_positions=positions, count=len(positions))
 
 
-@get("/api/metrics")
+@get("/api/metrics", opt={"answers": {200: MetricsReport}})
 async def metrics(parts: NamedDependency[Parts]) -> MetricsReport:
     """Ticks, analyses, decisions, orders, lag by symbol, and the machine's state."""
     pipeline, symbols = parts.pulse.now()

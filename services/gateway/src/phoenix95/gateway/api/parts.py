@@ -13,6 +13,7 @@ from phoenix95.gateway.config import GatewaySettings
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
 from phoenix95.gateway.streams.follow import Follower
+from phoenix95.gateway.streams.history import History
 from phoenix95.gateway.streams.pulse import Pulse
 
 
@@ -25,12 +26,13 @@ class Places:
 
 @dataclass(frozen=True, kw_only=True)
 class Parts:
-    """`execute_hop` measures from a request's arrival to its decision."""
+    """`execute_hop` measures from the arrival of a request or a manual trade to its decision."""
 
     settings: GatewaySettings
     version: str
     bus: Bus
     follower: Follower
+    history: History
     pulse: Pulse
     ledger: Ledger
     board: Board

@@ -1,1 +1,1 @@
-"""Reading the ledger in Postgres; nothing here writes."""
+"""Postgres: the ledger, which is only read, and our own schema, which holds the API keys."""

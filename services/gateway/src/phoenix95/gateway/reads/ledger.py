@@ -5,12 +5,16 @@ from datetime import datetime
 from typing import Final
 
 import structlog
-from sqlalchemy import Connection, Select, TableClause, func, select
+from sqlalchemy import ColumnElement, Connection, Select, TableClause, func, select
 
+from phoenix95.common.ids import command_analysis_id
 from phoenix95.common.retry import pause
 from phoenix95.common.settings import Secret
 from phoenix95.gateway.away import Away
 from phoenix95.gateway.core.asking import RequestName
+from phoenix95.gateway.core.keys import ApiKey
+from phoenix95.gateway.reads import books
+from phoenix95.gateway.reads.keys import KeyRow, key_rows, living_keys
 from phoenix95.gateway.reads.overview import Overview, equity_curve, overview
 from phoenix95.gateway.reads.postgres import SILENT, Postgres
 from phoenix95.gateway.reads.rows import (
@@ -23,6 +27,7 @@ from phoenix95.gateway.reads.rows import (
     R,
     as_row,
 )
+from phoenix95.gateway.reads.statistics import EquityPoint, Statistics, equity, newest, statistics
 from phoenix95.gateway.reads.tables import FILLS, INTENTS, PORTFOLIO, POSITIONS, SIGNALS
 
 EVERY_S: Final = 2.0
@@ -63,6 +68,54 @@ class Ledger:
     async def equity_curve(self) -> list[tuple[datetime, str]]:
         """Equity by exchange time, oldest first."""
         return await self._postgres.read(equity_curve)
+
+    async def outcome_of(self, analysis_id: str) -> Outcome | None:
+        """What became of a trade by the id of its analysis; None while the gates have not decided."""
+        return await self._postgres.read(lambda connection: _outcome_of(connection, analysis_id))
+
+    async def decisions(
+        self, *, limit: int, symbol: str | None = None, accepted: bool | None = None, action: str | None = None
+    ) -> tuple[books.JournalRow, ...]:
+        """The last decisions with their verdicts, newest first."""
+        return await self._postgres.read(
+            lambda connection: books.decisions(connection, limit=limit, symbol=symbol, accepted=accepted, action=action)
+        )
+
+    async def orders(
+        self, *, limit: int, symbol: str | None = None, state: str | None = None
+    ) -> tuple[books.PlacedRow, ...]:
+        """The orders that were sent, newest first."""
+        return await self._postgres.read(
+            lambda connection: books.orders(connection, limit=limit, symbol=symbol, state=state)
+        )
+
+    async def positions(
+        self, *, limit: int, symbol: str | None = None, active: bool | None = None
+    ) -> tuple[PositionRow, ...]:
+        """What is or was held, newest first; `active` None: both."""
+        return await self._postgres.read(
+            lambda connection: books.positions(connection, limit=limit, symbol=symbol, active=active)
+        )
+
+    async def statistics(self, since: datetime | None = None) -> Statistics:
+        """Analyses and trades from exchange time `since` on; None: ever."""
+        return await self._postgres.read(lambda connection: statistics(connection, since))
+
+    async def equity(self, since: datetime, hours: float) -> tuple[EquityPoint, ...]:
+        """The equity curve of so many hours from `since` on, oldest first."""
+        return await self._postgres.read(lambda connection: equity(connection, since, hours))
+
+    async def newest(self) -> datetime | None:
+        """The exchange time of the last reconciliation; None before the first."""
+        return await self._postgres.read(newest)
+
+    async def keys(self) -> tuple[ApiKey, ...]:
+        """All API keys that work; none before the table was made."""
+        return await self._postgres.read(living_keys)
+
+    async def key_rows(self) -> tuple[KeyRow, ...]:
+        """All API keys that ever were, without their secrets."""
+        return await self._postgres.read(key_rows)
 
     async def check(self) -> str | None:
         """Look whether the ledger can be read: None, or why not."""
@@ -125,9 +178,18 @@ def _counts(connection: Connection) -> Counts:
 
 
 def _outcome(connection: Connection, name: RequestName) -> Outcome | None:
-    # Stream ids are unique within a symbol only, so both are asked by.
+    # Stream ids are unique within a stream only, so the symbol is asked by too, and trades by command are left out.
     asked = (SIGNALS.c.symbol == name.symbol) & (SIGNALS.c.request == name.entry_id)
-    decisions = _all(connection, _rows(SIGNALS, DecisionRow).where(asked).limit(1), DecisionRow)
+    manual = SIGNALS.c.analysis_id == command_analysis_id(name.symbol, name.entry_id)
+    return _decided(connection, asked & ~manual)
+
+
+def _outcome_of(connection: Connection, analysis_id: str) -> Outcome | None:
+    return _decided(connection, SIGNALS.c.analysis_id == analysis_id)
+
+
+def _decided(connection: Connection, which: ColumnElement[bool]) -> Outcome | None:
+    decisions = _all(connection, _rows(SIGNALS, DecisionRow).where(which).limit(1), DecisionRow)
     if not decisions:
         return None
     analysis_id = decisions[0].analysis_id

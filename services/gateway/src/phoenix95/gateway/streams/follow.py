@@ -13,6 +13,7 @@ from phoenix95.common import keys
 from phoenix95.common.bus.reader import Entry, LogReader
 from phoenix95.common.errors import TransientError
 from phoenix95.common.events import Ack, OrderEvent
+from phoenix95.common.ids import command_analysis_id
 from phoenix95.common.retry import backoff, pause
 from phoenix95.common.wire import ack_decoder, order_decoder
 from phoenix95.gateway.core.asking import RequestName
@@ -20,6 +21,9 @@ from phoenix95.gateway.core.asking import RequestName
 READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
 REMEMBERED: Final = 1_000  # requests and commands; far more than can wait at once
 REGRESSION_CHECK_S: Final = 5.0
+
+Asked = RequestName | str
+"""What somebody asked for: a request by its name, or a trade by command by the id of its analysis."""
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -31,7 +35,7 @@ class Follower:
     def __init__(self, reader: LogReader) -> None:
         self._reader = reader
         self._offsets: dict[str, str] = {}
-        self._events: OrderedDict[RequestName, list[OrderEvent]] = OrderedDict()
+        self._events: OrderedDict[Asked, list[OrderEvent]] = OrderedDict()
         self._acks: OrderedDict[str, Ack] = OrderedDict()
         self._changed = asyncio.Event()
         self._log = structlog.get_logger()
@@ -41,9 +45,9 @@ class Follower:
         """Whether it knows where the streams end; before that an outcome could be missed."""
         return bool(self._offsets)
 
-    def events(self, name: RequestName) -> list[OrderEvent]:
-        """What happened to a request so far, oldest first; empty when nothing did, or it was long ago."""
-        return list(self._events.get(name, ()))
+    def events(self, asked: Asked) -> list[OrderEvent]:
+        """What happened to it so far, oldest first; empty when nothing did, or it was long ago."""
+        return list(self._events.get(asked, ()))
 
     def ack(self, command_id: str) -> Ack | None:
         """The outcome of a command; None while nobody acknowledged it."""
@@ -115,7 +119,9 @@ class Follower:
             return
         event = order_decoder.decode(d)
         if event.request is not None:
-            self._events.setdefault(RequestName(event.symbol, event.request), []).append(event)
+            manual = command_analysis_id(event.symbol, event.request)
+            asked = manual if event.analysis_id == manual else RequestName(event.symbol, event.request)
+            self._events.setdefault(asked, []).append(event)
             _forget_oldest(self._events)
 
 
