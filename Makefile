@@ -46,7 +46,8 @@ arch: install ## Who may import whom (import-linter)
 unit: install ## Unit and integration tests, on a real Redis and Postgres
 	@$(PY) -m pytest -q -n 2 --dist loadgroup -m "not e2e" $(PYTEST_ARGS)
 
-e2e: install ## The whole system as processes
+e2e: install ## The whole system as processes, and its dashboard in a browser
+	@scripts/system-packages --browser
 	@$(PY) -m pytest -q -m e2e tests $(PYTEST_ARGS)
 
 lock: install ## Resolve the dependencies again: requirements/*.lock
