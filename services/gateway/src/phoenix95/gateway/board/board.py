@@ -16,9 +16,9 @@ from phoenix95.common.bus.reader import tail
 from phoenix95.common.clock import Clock
 from phoenix95.common.errors import TransientError
 from phoenix95.common.retry import pause
-from phoenix95.gateway.away import EXCHANGE_TIME, POSTGRES, REDIS, needs_redis
+from phoenix95.gateway.away import EXCHANGE_TIME, POSTGRES, REDIS, Away, needs_redis
 from phoenix95.gateway.board.chart import Chart
-from phoenix95.gateway.core.health import components_of, own_check, report, unknown_services
+from phoenix95.gateway.core.health import Component, components_of, own_check, report, unknown_services
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.reads.overview import CURVE_POINTS
 from phoenix95.gateway.streams.ask import Bus
@@ -31,6 +31,7 @@ ALERTS_SHOWN: Final = 30
 PRICE_FIELDS: Final = ("price", "change_percent", "mark", "bid", "ask", "high", "low", "volume", "timestamp")
 
 _encode: Final = msgspec.json.Encoder(order="deterministic").encode
+_encode_ordered: Final = msgspec.json.Encoder().encode  # the order of the components is how they are shown
 
 
 class Section(NamedTuple):
@@ -94,8 +95,8 @@ class Board:
             started_s = time.monotonic()
             if self.viewers:
                 slow = turn % SLOW_TURNS == 0 or "services" not in self.sections
-                await self._gather(slow)
-                turn += 1
+                answered = await self._gather(slow)
+                turn = turn + 1 if answered else 0
                 self._tell()
             await pause(stop, TURN_S - (time.monotonic() - started_s))
         self.closed = True
@@ -105,14 +106,19 @@ class Board:
         news, self._changed = self._changed, asyncio.Event()
         news.set()
 
-    async def _gather(self, slow: bool) -> None:
+    async def _gather(self, slow: bool) -> bool:
+        """Whether Redis answered. What is away is named by the services; the other sections stay as they were."""
         works: list[Callable[[], Awaitable[None]]] = [self._prices, self._candles]
         if slow:
             works = [self._services, self._of_ledger, self._alerts, self._host, self._pipeline, *works]
         for work in works:
-            # What is away is named by the section of services; the other sections stay as they were.
-            with contextlib.suppress(TransientError):
+            try:
                 await work()
+            except TransientError as error:
+                if not (isinstance(error, Away) and error.component == POSTGRES):
+                    self._say_services(None)  # at once: each further command would wait for its deadline
+                    return False
+        return True
 
     def _put(self, name: str, body: bytes) -> None:
         known = self.sections.get(name)
@@ -120,22 +126,22 @@ class Board:
             self.sections[name] = Section(1 if known is None else known.version + 1, body)
 
     async def _services(self) -> None:
+        beats = await self._bus.heartbeats()
+        self._symbols = await self._bus.symbols()
+        self._say_services(components_of(beats, time.time_ns() // 1_000_000))
+
+    def _say_services(self, services: dict[str, Component] | None) -> None:
+        """`services` None: Redis does not answer, so nobody knows of them."""
+        reason = "Redis does not answer" if services is None else None
         clock = None if self._clock.uncertainty_ms() is not None else "the exchange does not tell its time"
-        own = {
+        components = {
+            "gateway": own_check(None),
+            **(unknown_services(f"unknown: {reason}") if services is None else services),
+            REDIS: own_check(reason),
             POSTGRES: own_check(self._ledger.reason),
             EXCHANGE_TIME: own_check(clock),
-            "gateway": own_check(None),
         }
-        try:
-            beats = await self._bus.heartbeats()
-            self._symbols = await self._bus.symbols()
-        except TransientError:
-            reason = "Redis does not answer"
-            found = report(self._version, {REDIS: own_check(reason), **unknown_services(f"unknown: {reason}"), **own})
-        else:
-            services = components_of(beats, time.time_ns() // 1_000_000)
-            found = report(self._version, {REDIS: own_check(None), **services, **own})
-        self._put("services", _encode(found))
+        self._put("services", _encode_ordered(report(self._version, components)))
 
     async def _of_ledger(self) -> None:
         # Whole or not at all: the last viewer may leave, and the curve be dropped, while we wait.

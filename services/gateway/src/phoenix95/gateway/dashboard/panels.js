@@ -89,7 +89,7 @@ function why(row) {
 }
 
 function verdicts(row) {
-  const gates = row.verdicts.map((one) => `${one.reason === null ? "✓" : "✕"} ${one.stage}/${one.gate}${one.reason === null ? "" : `: ${one.reason}`}`));
+  const gates = row.verdicts.map((one) => `${one.reason === null ? "✓" : "✕"} ${one.stage}/${one.gate}${one.reason === null ? "" : `: ${one.reason}`}`);
   return [...row.reasoning, ...gates].join("\n") || null;
 }
 
@@ -157,7 +157,12 @@ export function symbols(prices, chosen, choose) {
   }
   for (const button of bar.children) {
     const found = prices[button.dataset.symbol];
-    button.setAttribute("aria-pressed", String(button.dataset.symbol === chosen));
+    const pressed = String(button.dataset.symbol === chosen);
+    if (button.getAttribute("aria-pressed") !== pressed) {
+      button.setAttribute("aria-pressed", pressed);
+      // On a phone the bar is wider than the screen. Only the bar may move, so no scrollIntoView.
+      if (pressed === "true") bar.scrollLeft = button.offsetLeft - bar.offsetLeft - (bar.clientWidth - button.offsetWidth) / 2;
+    }
     button.classList.toggle("stale", !found.price);
     button.children[1].textContent = price(found.price);
     button.children[2].textContent = found.change_percent ? `${signed(found.change_percent)} %` : "";
