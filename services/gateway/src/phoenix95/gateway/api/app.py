@@ -5,6 +5,7 @@ from typing import Final
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.di import Provide
+from litestar.handlers.base import BaseRouteHandler
 from litestar.plugins import PluginProtocol
 from litestar.plugins.core import MsgspecDIPlugin
 
@@ -21,6 +22,7 @@ from phoenix95.gateway.api import (
     openapi,
     sse,
 )
+from phoenix95.gateway.api.auth import Connection
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
 from phoenix95.gateway.api.parts import Parts
 from phoenix95.gateway.api.problems import HANDLERS
@@ -73,7 +75,11 @@ def make_app(parts: Parts) -> Litestar:
     def provide_parts() -> Parts:
         return parts
 
-    guards = [parts.keyring.guard]
+    def guard(connection: Connection, handler: BaseRouteHandler) -> None:
+        # Not the method itself: Litestar copies a route's guards, and a copied keyring learns no new key.
+        parts.keyring.guard(connection, handler)
+
+    guards = [guard]
     reading = Router(path="/", route_handlers=ROUTES_READ, guards=guards, opt=READS)
     acting = Router(path="/", route_handlers=ROUTES_ACT, guards=guards, opt=ACTS)
     return _LeanLitestar(
