@@ -128,6 +128,26 @@ async def test_no_more_than_so_many_follow_and_a_place_is_free_again_when_one_le
     assert await gateway.until(free)
 
 
+async def test_one_that_reads_nothing_loses_its_place(gateway, redis, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sse, "VIEWERS_MAX", 1)
+    monkeypatch.setattr(sse, "SEND_S", 0.5)
+    for _ in range(30):  # more than the buffers of a connection hold
+        await append(redis, keys.ALERT, alert("x" * 400_000))
+
+    async def taken():
+        async with gateway.http.stream("GET", "/api/events") as answer:
+            return answer.status_code == 429
+
+    async def free():
+        return not await taken()
+
+    with socket.create_connection(("127.0.0.1", gateway.context.settings.port)) as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        deaf.sendall(b"GET /api/events HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
+        assert await gateway.until(taken)
+        assert await gateway.until(free)
+
+
 async def test_viewers_do_not_hold_up_the_stop_even_one_that_reads_nothing(
     serve, redis_url, migrated_url, exchange_time
 ):

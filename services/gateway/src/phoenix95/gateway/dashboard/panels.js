@@ -3,6 +3,7 @@
 import { bytes, direction, element, number, percent, price, put, signed, time } from "./format.js";
 
 const MEMORY_LIMIT = 500 * 1024 * 1024; // summed over our processes; the promise of the system
+let lastSample = null;
 const OURS = ["up", "paper", "feed", "engine", "executor", "monitor", "gateway"];
 
 /** The row of totals. Shares of equity are percent; money is in quote currency. */
@@ -13,7 +14,7 @@ export function account(row) {
   put("today", signed(row.daily_pnl), row.daily_pnl);
   put("today-sub", `${row.daily_trades} closed · ${row.daily_wins} won · ${row.daily_losses} lost`);
   put("risk", percent(row.total_risk));
-  put("risk-sub", "of equity if every stop is hit");
+  put("risk-sub", "if every stop is hit");
   put("exposure", number(row.total_exposure));
   put("exposure-sub", `${number(row.used_margin)} margin used`);
   put("drawdown", percent(row.max_drawdown));
@@ -85,7 +86,7 @@ function verdict(row) {
 
 function why(row) {
   const words = row.accepted && row.reasoning.length ? `${row.reason}: ${row.reasoning.join("; ")}` : row.reason;
-  return row.request ? `asked for by hand · ${words}` : words;
+  return row.request && !words.includes("asked for") ? `asked for · ${words}` : words;
 }
 
 function verdicts(row) {
@@ -119,7 +120,8 @@ export function host(sample) {
   }
   const ours = OURS.map((name) => [name, sample.processes.filter((one) => one.name === name)]).filter(([, found]) => found.length);
   const memory = ours.flatMap(([, found]) => found).reduce((sum, one) => sum + (one.pss ?? one.rss), 0);
-  put("host-note", `${sample.cpu_count} cores · ${sample.processes.length} Python processes`);
+  put("host-note", `${sample.cpu_count} cores`);
+  put("traffic", traffic(sample, ours.flatMap(([, found]) => found)));
   meters.replaceChildren(
     meter("CPU", sample.cpu_percent, `${number(sample.cpu_percent, 0)} %`, 80),
     meter("Memory", sample.memory_percent, `${bytes(sample.memory_total - sample.memory_available)} of ${bytes(sample.memory_total)}`, 85),
@@ -128,6 +130,21 @@ export function host(sample) {
   document.getElementById("processes").replaceChildren(...ours.map(([name, found]) => element("li", {},
     element("b", {}, found.length > 1 ? `${name} ×${found.length}` : name),
     bytes(found.reduce((sum, one) => sum + (one.pss ?? one.rss), 0)))));
+}
+
+/** Network rates need two samples; the counters are left out while they are zero. */
+function traffic(sample, ours) {
+  const before = lastSample;
+  lastSample = sample;
+  const words = [];
+  const seconds = before ? (sample.ts_wall_ms - before.ts_wall_ms) / 1000 : 0;
+  if (seconds > 0 && sample.bytes_received >= before.bytes_received && sample.bytes_sent >= before.bytes_sent) {
+    words.push(`↓ ${bytes((sample.bytes_received - before.bytes_received) / seconds)}/s`, `↑ ${bytes((sample.bytes_sent - before.bytes_sent) / seconds)}/s`);
+  }
+  const sum = (field) => ours.reduce((total, one) => total + (one[field] ?? 0), 0);
+  words.push(`${sum("threads")} threads`);
+  if (ours.some((one) => "connections" in one)) words.push(`${sum("connections")} connections`);
+  return words.join(" · ");
 }
 
 function meter(name, value, words, high) {
