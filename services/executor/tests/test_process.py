@@ -23,10 +23,11 @@ from phoenix95.common import keys
 from phoenix95.common.bus import connect as connect_redis
 from phoenix95.common.bus.acl import user_rules
 from phoenix95.common.bus.append import append
+from phoenix95.common.bus.prices import write_price
 from phoenix95.common.bus.reader import tail
 from phoenix95.common.bus.symbols import add_symbol
-from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PositionChanged
-from phoenix95.common.wire import order_decoder
+from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PlaceTrade, PositionChanged
+from phoenix95.common.wire import ack_decoder, order_decoder
 from phoenix95.executor.ledger.connect import connect as connect_postgres
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
@@ -159,6 +160,10 @@ class Stand:
     async def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         async with self.engine.connect() as connection:
             return [dict(row._mapping) for row in await connection.execute(text(sql), values)]
+
+    async def rows_changed(self, sql: str, **values: Any) -> None:
+        async with self.engine.begin() as connection:
+            await connection.execute(text(sql), values)
 
     async def trade(self, analysis_id: str) -> dict[str, Any]:
         found = await self.rows("select * from ledger.trades where analysis_id = :id", id=analysis_id)
@@ -478,3 +483,43 @@ async def test_killed_at_random_moments_it_never_doubles_an_entry_or_forgets_a_p
     decided = [event.analysis_id for event in events if isinstance(event, Decided)]
     assert sorted(decided) == sorted(said)
     assert len({entry_id for entry_id, _ in entries}) == len(entries)
+
+
+async def test_a_manual_trade_is_entered_once_and_what_is_too_late_is_not(stand: Stand) -> None:
+    price = await stand.price("ETHUSDT")
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        await write_price(stand.redis, symbol, 16, {"price": str(await stand.price(symbol))})
+    now_ms = stand._now_ms()
+    late = PlaceTrade(
+        symbol="BTCUSDT", side="BUY", requested_at=now_ms - 9, expires_at=now_ms - 1, leverage=2, equity_fraction="0.01"
+    )
+    amount = f"{150 / price:.3f}"
+    trade = PlaceTrade(
+        symbol="ETHUSDT", side="SELL", requested_at=now_ms, expires_at=now_ms + 60_000, leverage=3, amount=amount
+    )
+    await append(stand.redis, keys.COMMAND, late)
+    command_id = await append(stand.redis, keys.COMMAND, trade)
+    name = f"manual-ETHUSDT-c{command_id}"
+    process = await stand.start_executor()
+    await stand.until_trade(name, "PROTECTED")
+    position = (await stand.venue.positions())[0]
+    assert (position.position_side, position.size) == ("SHORT", D(amount))
+    stored = await stand.trade(name)
+    assert stored["stop_loss"] == pytest.approx(D(price) * D("1.01"), rel=D("0.005"))
+
+    process.kill()
+    process.wait()
+    await stand.rows_changed("update ledger.offsets set last_id = '0-0' where stream = :s", s=keys.COMMAND)
+    await stand.start_executor()
+    await append(stand.redis, keys.COMMAND, ClosePosition(symbol="ETHUSDT", reason="enough"))
+    await stand.until_trade(name, "CLOSED")
+    assert (await stand.position(name))["exit_reason"] == "manual"
+    await until_published(stand)
+    acks = [ack_decoder.decode(fields[b"d"]) for _, fields in await tail(stand.redis, keys.ACK, 100)]
+    assert [ack.ok for ack in acks] == [False, True, True]
+    assert "fresh: expired" in acks[0].message
+    assert acks[1].command_id == command_id
+    events = [order_decoder.decode(fields[b"d"]) for _, fields in await tail(stand.redis, keys.ORDER, 100)]
+    assert [event.accepted for event in events if isinstance(event, Decided)] == [False, True]
+    assert {event.request for event in events if event.symbol == "ETHUSDT"} == {command_id}
+    await stand.check()

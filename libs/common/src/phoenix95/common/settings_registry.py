@@ -89,6 +89,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("max_portfolio_risk_percent", "0.10", "largest loss if every stop is hit, as a share of equity"),
         ("max_exposure_percent", "1", "largest notional of all positions, as a multiple of equity"),
         ("max_active_positions", "10", "positions at a time at most"),
+        ("manual_stop_percent", "0.01", "distance of the stop of a manual trade that names none, as a share of price"),
         ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
         ("poll_ms", "1000", "ms between two looks at what is open on the exchange"),
     ),

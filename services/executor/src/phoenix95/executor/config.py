@@ -18,7 +18,8 @@ MARGIN_WINDOWS = 2
 
 
 class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Shares are of equity. `recv_window_ms` and `naked_ms` are exchange time, the other times real.
+    """Shares are of equity, but `manual_stop_percent` is of price: the stop's distance where a manual trade names none.
+    `recv_window_ms` and `naked_ms` are exchange time, the other times real.
 
     Trading with real money needs `mode` live and `allow_live` as well.
     """
@@ -37,6 +38,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     max_portfolio_risk_percent: Share = 0.10
     max_exposure_percent: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     max_active_positions: Annotated[int, msgspec.Meta(ge=1)] = 10
+    manual_stop_percent: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
     reconcile_ms: Ms = 10_000
     poll_ms: Ms = 1_000
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -9,16 +10,18 @@ import structlog
 
 from phoenix95.common import keys
 from phoenix95.common.bus import Connection
+from phoenix95.common.bus.prices import read_price
 from phoenix95.common.bus.reader import Entry, LogReader
 from phoenix95.common.bus.symbols import read_symbols
-from phoenix95.common.errors import TransientError
-from phoenix95.common.events import ClosePosition, DeadLetter
+from phoenix95.common.errors import BadMessage, TransientError
+from phoenix95.common.events import ClosePosition, DeadLetter, PlaceTrade
+from phoenix95.common.money import exact
 from phoenix95.common.wire import command_decoder
 from phoenix95.executor.core.candidate import Limits
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ports import Ports, Venue, VenueAccount
-from phoenix95.executor.protocol.intake import Standing, take
+from phoenix95.executor.protocol.intake import Standing, take, take_by_hand
 
 SYMBOLS_EVERY_S: Final = 1.0
 REGRESSED_EVERY_S: Final = 5.0
@@ -50,7 +53,7 @@ class AccountView:
 
 
 class Following:
-    """Offsets by stream, as they are stored in the ledger, and the set of streams that follows the symbols."""
+    """Offsets by stream, as they are stored in the ledger, and the set of streams that follows the symbols; prices."""
 
     def __init__(self, redis: Connection, partitions: int, offsets: Mapping[str, str]) -> None:
         self._redis = redis
@@ -58,6 +61,14 @@ class Following:
         self.offsets = {keys.COMMAND: "0-0", **offsets}
         self._symbols_at_s = 0.0
         self._checked_at_s = time.monotonic()
+
+    async def price(self, symbol: str) -> Decimal | None:
+        """What the feed last told; None when that is older than its time to live. Raises TransientError."""
+        fields = await read_price(self._redis, symbol, self._partitions)
+        try:
+            return None if fields is None else exact(fields.get("price", ""))
+        except ValueError:
+            return None
 
     async def refresh(self, reader: LogReader) -> None:
         """Follow new symbols from their beginning; go back in streams that were rolled back."""
@@ -80,37 +91,56 @@ class Following:
         self._checked_at_s = time.monotonic()
 
 
+class Commands:
+    """Does what people want of the executor; others' commands are passed over."""
+
+    def __init__(
+        self,
+        ports: Ports,
+        ledger: PostgresLedger,
+        desk: Desk,
+        following: Following,
+        limits: Limits,
+        stop_share: Decimal,
+    ) -> None:
+        self._ports, self._ledger, self._desk, self._following = ports, ledger, desk, following
+        self._limits, self._stop_share = limits, stop_share
+
+    async def obey(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
+        """Act on one entry; the stored offset follows. What nobody can read is kept as a dead letter."""
+        try:
+            command = command_decoder.decode(fields.get(b"d", b""))
+            if isinstance(command, ClosePosition):
+                await self._ledger.close_by_command(keys.COMMAND, entry_id, command.symbol, command.reason)
+                self._desk.hint(command.symbol)
+            elif isinstance(command, PlaceTrade):
+                await self._enter(command, entry_id, standing)
+            else:
+                await self._ledger.skip_to(keys.COMMAND, entry_id)
+        except (msgspec.MsgspecError, UnicodeDecodeError, BadMessage) as error:
+            text = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}
+            letter = DeadLetter(source=keys.COMMAND, entry_id=entry_id, error=str(error), fields=text, attempts=1)
+            await self._ledger.skip_to(keys.COMMAND, entry_id, letter)
+
+    async def _enter(self, command: PlaceTrade, entry_id: str, standing: Standing) -> None:
+        active = await take_by_hand(
+            self._ports,
+            command,
+            (keys.COMMAND, entry_id),
+            price=await self._following.price(command.symbol),
+            stop_share=self._stop_share,
+            standing=standing,
+            limits=self._limits,
+        )
+        if active is not None:
+            self._desk.start(active, command.symbol)
+
+
 async def handle(
-    ports: Ports,
-    ledger: PostgresLedger,
-    desk: Desk,
-    stream: str,
-    entries: list[Entry],
-    standing: Standing,
-    limits: Limits,
+    ports: Ports, desk: Desk, stream: str, entries: list[Entry], standing: Standing, limits: Limits
 ) -> None:
-    """Work through new entries of one stream; the stored offset follows."""
-    if stream == keys.COMMAND:
-        for entry_id, fields in entries:
-            await _command(ledger, desk, entry_id, fields)
-        return
+    """Work through new analyses of one stream; the stored offset follows."""
     accepted = await take(ports, stream, entries, standing=standing, limits=limits)
     symbol = stream.rsplit(":", 1)[-1]
     for analysis_id in accepted:
         desk.start(analysis_id, symbol)
-
-
-async def _command(ledger: PostgresLedger, desk: Desk, entry_id: str, fields: dict[bytes, bytes]) -> None:
-    """Only closing is ours. What nobody can read is kept as a dead letter."""
-    try:
-        command = command_decoder.decode(fields.get(b"d", b""))
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        text = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}
-        letter = DeadLetter(source=keys.COMMAND, entry_id=entry_id, error=str(error), fields=text, attempts=1)
-        await ledger.skip_to(keys.COMMAND, entry_id, letter)
-        return
-    if isinstance(command, ClosePosition):
-        await ledger.close_by_command(keys.COMMAND, entry_id, command.symbol, command.reason)
-        desk.hint(command.symbol)
-    else:
-        await ledger.skip_to(keys.COMMAND, entry_id)

@@ -1,6 +1,7 @@
 """The executor: takes the account, recovers what is under way, then decides on what comes in."""
 
 import asyncio
+from decimal import Decimal
 from typing import Final
 
 import structlog
@@ -27,7 +28,7 @@ from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.intake import Standing
 from phoenix95.executor.publishing import publish
-from phoenix95.executor.reading import AccountView, Following, handle
+from phoenix95.executor.reading import AccountView, Commands, Following, handle
 from phoenix95.executor.sweep import Suspects, sweep
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.codes import CREDENTIALS
@@ -163,6 +164,8 @@ class _Executor:
 
     async def _reading(self, desk: Desk, following: Following, reader: LogReader) -> None:
         log, waits = structlog.get_logger(), None
+        stop_share = Decimal(str(self._settings.manual_stop_percent))
+        commands = Commands(self._ports, self._ledger, desk, following, self._limits, stop_share)
         with_recovery = asyncio.create_task(self._recovered.wait())
         await asyncio.wait({with_recovery}, timeout=RECOVERY_FIRST_S)
         with_recovery.cancel()
@@ -174,10 +177,13 @@ class _Executor:
                 # commands first: a person who wants out does not wait for the analyses
                 for stream, entries in sorted(batches, key=lambda batch: batch[0] != keys.COMMAND):
                     standing = await self._standing()
-                    await handle(
-                        self._ports, self._ledger, desk, stream, entries, standing=standing, limits=self._limits
-                    )
-                    following.offsets[stream] = entries[-1][0]
+                    if stream == keys.COMMAND:
+                        for entry_id, fields in entries:
+                            await commands.obey(entry_id, fields, standing)
+                            following.offsets[stream] = entry_id
+                    else:
+                        await handle(self._ports, desk, stream, entries, standing=standing, limits=self._limits)
+                        following.offsets[stream] = entries[-1][0]
                 self._context.health.progress("reading")
             except (TransientError, VenueRejected) as error:
                 if waits is None:

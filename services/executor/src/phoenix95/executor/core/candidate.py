@@ -8,7 +8,7 @@ import msgspec
 from phoenix95.common.events import Analysis
 from phoenix95.common.money import ZERO, round_to
 from phoenix95.executor.core.intents import PositionSide
-from phoenix95.executor.core.sizing import Rules, Sized, size
+from phoenix95.executor.core.sizing import Rules, Sized, size, sized_by_hand
 
 Mode = Literal["RUN", "REDUCE_ONLY", "HALT", "FLATTEN"]
 
@@ -76,7 +76,10 @@ class Book(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """An analysis at its moment of decision. `rules` is None for a symbol that the exchange does not trade."""
+    """An analysis at its moment of decision. `rules` is None for a symbol that the exchange does not trade.
+
+    `by_hand`: a person decided, and the analysis is only how it is written down.
+    """
 
     analysis: Analysis
     now_ms: int
@@ -86,6 +89,7 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     target_price: Decimal | None
     rules: Rules | None
     sized: Sized
+    by_hand: bool = False
 
     @property
     def position_side(self) -> PositionSide:
@@ -106,12 +110,22 @@ def risk_at_stop(position_side: PositionSide, quantity: Decimal, entry: Decimal,
 
 
 def candidate(
-    analysis: Analysis, *, now_ms: int, uncertainty_ms: float | None, rules: Rules | None, book: Book, limits: Limits
+    analysis: Analysis,
+    *,
+    now_ms: int,
+    uncertainty_ms: float | None,
+    rules: Rules | None,
+    book: Book,
+    limits: Limits,
+    by_hand: bool = False,
+    quantity: Decimal | None = None,
 ) -> Candidate:
-    """Turn the engine's floats into exact numbers at one seam: this one."""
+    """Turn the engine's floats into exact numbers at one seam: this one. `quantity` is what a person said exactly."""
     price = exact_float(analysis.price)
     if rules is None or book.equity is None:
         sized = Sized(quantity=ZERO, notional=ZERO, raised=False, problem="no rules or no equity to size with")
+    elif quantity is not None:
+        sized = sized_by_hand(quantity, price=price, rules=rules)
     else:
         sized = size(
             fraction=exact_float(analysis.position_fraction),
@@ -129,6 +143,7 @@ def candidate(
         target_price=_trigger(analysis.take_profit, rules),
         rules=rules,
         sized=sized,
+        by_hand=by_hand,
     )
 
 

@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import msgspec
 
-from phoenix95.common.events import Analysis, Decided, Side, Verdict
+from phoenix95.common.events import Ack, Analysis, Decided, Side, Verdict
 from phoenix95.common.ids import client_order_id
 from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
 from phoenix95.executor.core.gates import verdicts
@@ -14,12 +14,16 @@ from phoenix95.executor.core.sizing import Rules
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """`group` is None unless the analysis was accepted; then it holds the entry, stop, target and exit, PLANNED."""
+    """`group` is None unless the analysis was accepted; then it holds the entry, stop, target and exit, PLANNED.
+
+    `ack` is the answer to the command that it came of, None for an analysis.
+    """
 
     analysis: Analysis
     decided: Decided
     candidate: Candidate | None
     group: Group | None
+    ack: Ack | None = None
 
 
 def decide(
@@ -31,14 +35,28 @@ def decide(
     rules: Rules | None,
     book: Book,
     limits: Limits,
+    by_hand: bool = False,
+    quantity: Decimal | None = None,
 ) -> Decision:
-    """Ask the gates. Only an analysis that says EXECUTE, names a side and may be traded comes before them."""
+    """Ask the gates. Only an analysis that says EXECUTE, names a side and may be traded comes before them.
+
+    `by_hand` and `quantity` are those of a person's trade, see `candidate`.
+    """
     not_asked = _not_asked(analysis)
     if not_asked is not None:
         return Decision(
             analysis=analysis, decided=_decided(analysis, now_ms, False, not_asked), candidate=None, group=None
         )
-    found = candidate(analysis, now_ms=now_ms, uncertainty_ms=uncertainty_ms, rules=rules, book=book, limits=limits)
+    found = candidate(
+        analysis,
+        now_ms=now_ms,
+        uncertainty_ms=uncertainty_ms,
+        rules=rules,
+        book=book,
+        limits=limits,
+        by_hand=by_hand,
+        quantity=quantity,
+    )
     said = verdicts(found, book, limits)
     refused = [f"{verdict.gate}: {verdict.reason}" for verdict in said if verdict.reason is not None]
     if refused:

@@ -55,6 +55,18 @@ def size(*, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fr
     return Sized(quantity=quantity, notional=quantity * price, raised=raised)
 
 
+def sized_by_hand(quantity: Decimal, *, price: Decimal, rules: Rules) -> Sized:
+    """A person's own quantity, rounded down to the step. What the exchange does not take is not changed but refused."""
+    if price <= 0:
+        return _nothing(f"cannot size {quantity} at price {price}")
+    rounded = floor_to(quantity, rules.quantity_step)
+    if rounded > rules.quantity_max:
+        return _nothing(f"{quantity} is more than the largest order {rules.quantity_max}")
+    if rounded < rules.quantity_min or rounded * price < rules.notional_min * MIN_NOTIONAL_MARGIN:
+        return _nothing(f"{quantity} is less than the smallest order {_least(price, rules)}")
+    return Sized(quantity=rounded, notional=rounded * price, raised=False)
+
+
 def _least(price: Decimal, rules: Rules) -> Decimal:
     by_notional = rules.notional_min * MIN_NOTIONAL_MARGIN / price
     steps = (max(by_notional, rules.quantity_min) / rules.quantity_step).to_integral_value(rounding=ROUND_UP)

@@ -94,6 +94,8 @@ class PostgresLedger:
         if new is None:
             return  # read twice: a stream was rolled back, or the reply of our commit was lost
         writing.emit(decision.decided)
+        if decision.ack is not None:
+            writing.ack(decision.ack)
         if decision.group is None:
             return
         await writing.session.execute(insert(TradeRow).values(**trade_values(decision, decision.group, self._account)))

@@ -1,14 +1,16 @@
 """Analyses and replies in, decisions out: every entry becomes one row, and the offset moves with it."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 import msgspec
 
-from phoenix95.common.events import Analysis, Marker
+from phoenix95.common.events import Ack, Analysis, Marker, PlaceTrade
 from phoenix95.common.wire import engine_output_decoder
 from phoenix95.executor.core.book import exposures
 from phoenix95.executor.core.candidate import Book, Limits, Modes
 from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.manual import as_analysis
 from phoenix95.executor.ports import Ports, VenueAccount
 
 Entry = tuple[str, dict[bytes, bytes]]
@@ -57,7 +59,40 @@ async def take(
     return tuple(accepted)
 
 
-async def _decided(ports: Ports, analysis: Analysis, standing: Standing, limits: Limits) -> tuple[Decision, Modes]:
+async def take_by_hand(
+    ports: Ports,
+    command: PlaceTrade,
+    at: tuple[str, str],
+    *,
+    price: Decimal | None,
+    stop_share: Decimal,
+    standing: Standing,
+    limits: Limits,
+) -> str | None:
+    """Decide on a person's trade, `at` a stream and an entry. Returns the id of the trade while it is active.
+
+    Decision, acknowledgement and offset are stored in one. An entry that is read again changes nothing: its trade is
+    what is stored, whatever the gates would say by now. Raises BadMessage for a command that makes no sense.
+    """
+    equity = None if standing.account is None else standing.account.equity
+    analysis, quantity = as_analysis(command, at[1], price=price, equity=equity, stop_share=stop_share)
+    decision, modes = await _decided(ports, analysis, standing, limits, by_hand=True, quantity=quantity)
+    decided = decision.decided
+    ack = Ack(command_id=at[1], service="executor", ok=decided.accepted, message=decided.reason)
+    await ports.ledger.decide((msgspec.structs.replace(decision, ack=ack),), at, modes)
+    active = {group.trade.analysis_id for group in await ports.ledger.active_groups()}
+    return analysis.id if analysis.id in active else None
+
+
+async def _decided(
+    ports: Ports,
+    analysis: Analysis,
+    standing: Standing,
+    limits: Limits,
+    *,
+    by_hand: bool = False,
+    quantity: Decimal | None = None,
+) -> tuple[Decision, Modes]:
     candidate = analysis.action == "EXECUTE" and analysis.trade
     book, rules = _UNASKED, None
     if candidate:
@@ -78,6 +113,8 @@ async def _decided(ports: Ports, analysis: Analysis, standing: Standing, limits:
         rules=rules,
         book=book,
         limits=limits,
+        by_hand=by_hand,
+        quantity=quantity,
     )
     return decision, book.modes
 

@@ -29,16 +29,19 @@ Check = Callable[[Candidate, Book, Limits], Finding]
 
 
 class Gate(NamedTuple):
+    """`of_opinion`: it judges what the engine thinks, and is not asked where a person decided."""
+
     name: str
     stage: Stage
     check: Check
+    of_opinion: bool = False
 
 
-def gate(stage: Stage) -> Callable[[Check], Gate]:
+def gate(stage: Stage, *, of_opinion: bool = False) -> Callable[[Check], Gate]:
     """Make a function a gate of a stage, under the function's name."""
 
     def made(check: Check) -> Gate:
-        return Gate(check.__name__, stage, check)
+        return Gate(check.__name__, stage, check, of_opinion)
 
     return made
 
@@ -54,8 +57,9 @@ def gates() -> tuple[Gate, ...]:
 
 
 def verdicts(candidate: Candidate, book: Book, limits: Limits) -> tuple[Verdict, ...]:
-    """What every gate says, in the order of the stages."""
-    return tuple(_verdict(one, one.check(candidate, book, limits)) for one in gates())
+    """What every gate that has to be asked says, in the order of the stages."""
+    asked = (one for one in gates() if not (one.of_opinion and candidate.by_hand))
+    return tuple(_verdict(one, one.check(candidate, book, limits)) for one in asked)
 
 
 def _verdict(one: Gate, finding: Finding) -> Verdict:

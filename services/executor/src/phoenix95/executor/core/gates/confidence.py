@@ -4,7 +4,7 @@ from phoenix95.executor.core.candidate import Book, Candidate, Limits
 from phoenix95.executor.core.gates import Finding, gate
 
 
-@gate("signal")
+@gate("signal", of_opinion=True)
 def confidence(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
     value = candidate.analysis.confidence
     numbers = {"confidence": str(value), "at_least": str(limits.confidence_min)}

@@ -4,7 +4,7 @@ from phoenix95.executor.core.candidate import Book, Candidate, Limits
 from phoenix95.executor.core.gates import Finding, gate
 
 
-@gate("signal")
+@gate("signal", of_opinion=True)
 def score(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
     value = candidate.analysis.phoenix95_score
     numbers = {"score": str(value), "at_least": str(limits.score_min)}
