@@ -14,7 +14,7 @@ from phoenix95.common.bus.beat import list_heartbeats, read_value, write_expirin
 from phoenix95.common.bus.commit import FencedLog, Output
 from phoenix95.common.bus.members import Members
 from phoenix95.common.bus.meta import agree_on_partitions
-from phoenix95.common.bus.offsets import read_offset, write_offset
+from phoenix95.common.bus.offsets import read_offset, read_offsets, write_offset, write_offsets
 from phoenix95.common.bus.prices import read_price, write_price
 from phoenix95.common.bus.publish import PublishGuard, TickEntry
 from phoenix95.common.bus.reader import LogReader, tail
@@ -109,6 +109,11 @@ async def executor(redis: Connection) -> None:
 async def monitor(redis: Connection) -> None:
     await append(redis, keys.HOST, EVENT, maxlen=10)
     await write_expiring(redis, keys.HOST_NOW, EVENT, 1000)
+    await write_expiring(redis, keys.MONITOR_STATUS, EVENT, 1000)
+    await append(redis, keys.ALERT, EVENT, maxlen=10)
+    await append(redis, keys.ACK, ACK)
+    await write_offsets(redis, keys.MONITOR_OFFSETS, {"alert": "1-1"})
+    assert await read_offsets(redis, keys.MONITOR_OFFSETS) == {"alert": "1-1"}
     assert {beat.service for beat in await list_heartbeats(redis)} >= {"feed", "monitor"}
     await redis.info()
     await redis.slowlog_get(1)
@@ -125,6 +130,7 @@ async def gateway(redis: Connection) -> None:
     assert await read_price(redis, SYMBOL, P)
     assert await tail(redis, TICK, 10)
     assert await read_value(redis, keys.HOST_NOW)
+    assert await read_value(redis, keys.MONITOR_STATUS)
     assert len(await list_heartbeats(redis)) == len(SERVICES)
 
 

@@ -12,7 +12,7 @@ from phoenix95.common.bus.append import append, append_once
 from phoenix95.common.bus.beat import list_heartbeats, read_value, write_expiring, write_heartbeat
 from phoenix95.common.bus.members import Members, owner_of
 from phoenix95.common.bus.meta import agree_on_partitions
-from phoenix95.common.bus.offsets import read_offset, write_offset
+from phoenix95.common.bus.offsets import read_offset, read_offsets, write_offset, write_offsets
 from phoenix95.common.bus.prices import read_price, write_price, write_prices
 from phoenix95.common.bus.reader import entries_between
 from phoenix95.common.bus.symbols import add_symbol, read_symbols, remove_symbol
@@ -157,3 +157,11 @@ async def test_an_offset_starts_at_nothing_and_is_kept(redis: Connection) -> Non
     assert await read_offset(redis, keys.FEED_OFFSET) == "0-0"
     await write_offset(redis, keys.FEED_OFFSET, "5-1")
     assert await read_offset(redis, keys.FEED_OFFSET) == "5-1"
+
+
+async def test_offsets_by_name_start_at_nothing_and_leave_each_other_alone(redis: Connection) -> None:
+    assert await read_offsets(redis, keys.MONITOR_OFFSETS) == {}
+    await write_offsets(redis, keys.MONITOR_OFFSETS, {})
+    await write_offsets(redis, keys.MONITOR_OFFSETS, {"alert": "5-1", "order": "7-0"})
+    await write_offsets(redis, keys.MONITOR_OFFSETS, {"alert": "6-0"})
+    assert await read_offsets(redis, keys.MONITOR_OFFSETS) == {"alert": "6-0", "order": "7-0"}

@@ -14,6 +14,15 @@ def subclasses() -> list[type[Event]]:
     return [kind for kind in vars(events).values() if isinstance(kind, type) and issubclass(kind, Event)][1:]
 
 
+LOAD = events.Load(
+    cpu_percent=1.0,
+    memory_percent=2.0,
+    disk_percent=3.0,
+    process_memory=4,
+    process_cpu_percent=5.0,
+    threads=6.0,
+    connections=7.0,
+)
 SAMPLES: dict[str, Event] = {
     "trade": events.Trade(price="1.50", quantity="2", buyer_is_maker=True, received_ms=5, bid="1.4"),
     "gap": events.Gap(first=5, last=9),
@@ -93,6 +102,21 @@ SAMPLES: dict[str, Event] = {
         disk_free=5,
         disk_percent=50.0,
         processes=(events.ProcessSample(pid=1, name="feed", cpu_percent=0.5, rss=5, pss=None, threads=2),),
+    ),
+    "monitor_status": events.MonitorStatus(
+        ts_wall_ms=3,
+        started_wall_ms=1,
+        uptime_ms=2,
+        latest=LOAD,
+        average=LOAD,
+        averaged=1,
+        samples_1h=1,
+        alerts_24h=0,
+        memory_limit=500,
+        running=True,
+        healthy=False,
+        unhealthy=("CPU",),
+        notifications=events.NotifyStatus(channels=("Slack",), sent=1),
     ),
     "alert": events.Alert(ts_wall_ms=1, service="feed", severity="warning", kind="gap", message="lost 5"),
     "heartbeat": events.Heartbeat(

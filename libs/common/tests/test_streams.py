@@ -15,7 +15,7 @@ NOT_WRITTEN_YET = {"snapshot"}
 NAMES = {
     "META": keys.META, "SYMBOLS": keys.SYMBOLS, "MEMBERS_ENGINE": keys.MEMBERS_ENGINE, "COMMAND": keys.COMMAND,
     "ACK": keys.ACK, "ORDER": keys.ORDER, "HOST": keys.HOST, "HOST_NOW": keys.HOST_NOW, "ALERT": keys.ALERT,
-    "FEED_OFFSET": keys.FEED_OFFSET,
+    "FEED_OFFSET": keys.FEED_OFFSET, "MONITOR_OFFSETS": keys.MONITOR_OFFSETS, "MONITOR_STATUS": keys.MONITOR_STATUS,
     "tick": keys.tick("BTCUSDT", 16), "price": keys.price("BTCUSDT", 16), "request": keys.request("BTCUSDT", 16),
     "analysis": keys.analysis("BTCUSDT", 16), "reply": keys.reply("BTCUSDT", 16), "checkpoint": keys.checkpoint(3),
     "lease": keys.lease(3), "dead_letter": keys.dead_letter("feed"), "dead_letter_engine": keys.dead_letter_engine(3),

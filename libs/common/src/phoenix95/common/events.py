@@ -314,7 +314,11 @@ class Ack(Event, frozen=True, kw_only=True, tag="ack"):
 
 
 class HostSample(Event, frozen=True, kw_only=True, tag="host"):
-    """One look at the machine. `ts_wall_ms` is wall-clock time, because hosts have no exchange time."""
+    """One look at the machine. `ts_wall_ms` is wall-clock time, because hosts have no exchange time.
+
+    `processes` are ours. `other_python` are the largest of the other Python processes; only the current state has
+    them. The network's figures count bytes and packets over all its devices since the machine began.
+    """
 
     ts_wall_ms: int
     cpu_percent: float
@@ -326,10 +330,20 @@ class HostSample(Event, frozen=True, kw_only=True, tag="host"):
     disk_free: int
     disk_percent: float
     processes: tuple["ProcessSample", ...]
+    memory_used: int = 0
+    disk_used: int = 0
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    packets_sent: int = 0
+    packets_received: int = 0
+    other_python: tuple["ProcessSample", ...] = ()
 
 
 class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
-    """One of our processes. Bytes; `cpu_percent` since the last sample, 100 is one core."""
+    """One Python process. Bytes; `cpu_percent` since the last sample, 100 is one core.
+
+    `connections` are its open internet sockets without those that listen; None where the kernel does not say.
+    """
 
     pid: int
     name: str
@@ -337,6 +351,50 @@ class ProcessSample(msgspec.Struct, frozen=True, kw_only=True):
     rss: int
     pss: int | None
     threads: int
+    connections: int | None = None
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sample says in short. Memory (bytes), threads and connections are sums over our processes."""
+
+    cpu_percent: float
+    memory_percent: float
+    disk_percent: float
+    process_memory: int
+    process_cpu_percent: float
+    threads: float
+    connections: float
+
+
+class NotifyStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How people are told. Counts since the monitor began: `left_out` were too many at a time."""
+
+    channels: tuple[str, ...] = ()
+    sent: int = 0
+    failed: int = 0
+    left_out: int = 0
+
+
+class MonitorStatus(Event, frozen=True, kw_only=True, tag="monitor_status"):
+    """How the machine and our processes are. Forgotten after two intervals: then the monitor does not run.
+
+    Times are wall-clock ms. `average` is over the last `averaged` samples, at most 20. `samples_1h` and `alerts_24h`
+    count what the streams hold of the last hour and day, alerts of every service. `unhealthy` says why not `healthy`.
+    """
+
+    ts_wall_ms: int
+    started_wall_ms: int
+    uptime_ms: int
+    latest: Load
+    average: Load
+    averaged: int
+    samples_1h: int
+    alerts_24h: int
+    memory_limit: int
+    running: bool
+    healthy: bool
+    unhealthy: tuple[str, ...]
+    notifications: NotifyStatus = NotifyStatus()
 
 
 class Alert(Event, frozen=True, kw_only=True, tag="alert"):

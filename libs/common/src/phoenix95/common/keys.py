@@ -14,6 +14,8 @@ HOST: Final = "p95:host"
 HOST_NOW: Final = "p95:host:now"
 ALERT: Final = "p95:alert"
 FEED_OFFSET: Final = "p95:offset:feed"
+MONITOR_OFFSETS: Final = "p95:offset:monitor"
+MONITOR_STATUS: Final = "p95:monitor:status"
 
 
 def tag(partition: int) -> str:

@@ -11,6 +11,7 @@ from phoenix95.common.events import (
     Event,
     Heartbeat,
     HostSample,
+    MonitorStatus,
     OrderEvent,
     Request,
     Tick,
@@ -26,6 +27,7 @@ order_decoder: msgspec.json.Decoder[OrderEvent] = msgspec.json.Decoder(OrderEven
 command_decoder: msgspec.json.Decoder[Command] = msgspec.json.Decoder(Command)
 ack_decoder: msgspec.json.Decoder[Ack] = msgspec.json.Decoder(Ack)
 host_decoder: msgspec.json.Decoder[HostSample] = msgspec.json.Decoder(HostSample)
+monitor_status_decoder: msgspec.json.Decoder[MonitorStatus] = msgspec.json.Decoder(MonitorStatus)
 alert_decoder: msgspec.json.Decoder[Alert] = msgspec.json.Decoder(Alert)
 heartbeat_decoder: msgspec.json.Decoder[Heartbeat] = msgspec.json.Decoder(Heartbeat)
 dead_letter_decoder: msgspec.json.Decoder[DeadLetter] = msgspec.json.Decoder(DeadLetter)

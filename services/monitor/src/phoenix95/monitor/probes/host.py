@@ -1,12 +1,26 @@
-"""One look at the machine and at our own processes, by psutil."""
+"""One look at the machine and at its Python processes, by psutil."""
 
 import os
 from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import psutil
 
 from phoenix95.common.events import HostSample, ProcessSample
-from phoenix95.monitor.core.processes import service_of
+from phoenix95.monitor.core.load import memory_of
+from phoenix95.monitor.core.processes import python_of, service_of
+
+OTHERS_MAX: Final = 20  # of the other Python processes, the largest
+
+_Gone = (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied)
+
+
+class _Seen(NamedTuple):
+    """A Python process: its name, and whether it is ours. The name is None for every other process."""
+
+    name: str | None
+    ours: bool
+    process: psutil.Process
 
 
 class HostProbe:
@@ -19,51 +33,63 @@ class HostProbe:
         """`disk_path`: the file system to watch. Raises OSError when nothing is there."""
         psutil.disk_usage(disk_path)
         self._disk_path = disk_path
-        self._ours: dict[int, tuple[str, psutil.Process]] = {}
+        self._seen: dict[int, _Seen] = {}
         psutil.cpu_percent(interval=None)  # opens the first interval; its answer means nothing
 
     def sample(self, wall_ms: int) -> HostSample:
         """Look once. `wall_ms`: the wall-clock time to write into the sample."""
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(self._disk_path)
+        network = psutil.net_io_counters()  # None on a machine without a device
+        self._follow()
         return HostSample(
             ts_wall_ms=wall_ms,
             cpu_percent=psutil.cpu_percent(interval=None),
             cpu_count=psutil.cpu_count() or 1,
             memory_total=memory.total,
             memory_available=memory.available,
+            memory_used=memory.used,
             memory_percent=memory.percent,
             disk_total=disk.total,
             disk_free=disk.free,
+            disk_used=disk.used,
             disk_percent=disk.percent,
-            processes=tuple(self._processes()),
+            bytes_sent=network.bytes_sent if network else 0,
+            bytes_received=network.bytes_recv if network else 0,
+            packets_sent=network.packets_sent if network else 0,
+            packets_received=network.packets_recv if network else 0,
+            processes=tuple(self._measured(ours=True)),
+            other_python=tuple(sorted(self._measured(ours=False), key=memory_of, reverse=True)[:OTHERS_MAX]),
         )
 
-    def _processes(self) -> Iterator[ProcessSample]:
-        self._follow()
-        for pid, (name, process) in sorted(self._ours.items()):
+    def _measured(self, *, ours: bool) -> Iterator[ProcessSample]:
+        for pid, seen in sorted(self._seen.items()):
+            if seen.name is None or seen.ours != ours:
+                continue
             try:
-                yield _measured(pid, name, process)
-            except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+                yield _measured(pid, seen.name, seen.process)
+            except _Gone:
                 # It ended between the list and the look: the next list forgets it.
                 continue
 
     def _follow(self) -> None:
-        """Keep one psutil object for each of our processes: its CPU share is since its own last reading."""
-        seen: dict[int, tuple[str, psutil.Process]] = {}
+        """Keep one psutil object for each process: a CPU share is since its own last reading."""
+        seen: dict[int, _Seen] = {}
         for process in psutil.process_iter():
-            known = self._ours.get(process.pid)
-            if known is not None and known[1] == process:  # equal means same pid and same start time
+            known = self._seen.get(process.pid)
+            if known is not None and known.process == process:  # equal means same pid and same start time
                 seen[process.pid] = known
                 continue
             try:
-                name = service_of(process.cmdline())
-            except (psutil.NoSuchProcess, psutil.ZombieProcess, psutil.AccessDenied):
+                command_line = process.cmdline()
+            except _Gone:
                 continue
+            ours = service_of(command_line)
+            name = ours or python_of(command_line)
             if name is not None:
                 process.cpu_percent(interval=None)
-                seen[process.pid] = (name, process)
-        self._ours = seen
+            seen[process.pid] = _Seen(name, ours is not None, process)
+        self._seen = seen
 
 
 def _measured(pid: int, name: str, process: psutil.Process) -> ProcessSample:
@@ -75,7 +101,17 @@ def _measured(pid: int, name: str, process: psutil.Process) -> ProcessSample:
             rss=process.memory_info().rss,
             pss=_pss(pid),
             threads=process.num_threads(),
+            connections=_connections(process),
         )
+
+
+def _connections(process: psutil.Process) -> int | None:
+    """Open internet sockets without those that listen; None where the kernel does not say (another user's process)."""
+    try:
+        found = process.net_connections(kind="inet")
+    except psutil.AccessDenied:
+        return None
+    return sum(one.status != psutil.CONN_LISTEN for one in found)
 
 
 def _pss(pid: int) -> int | None:

@@ -1,0 +1,1 @@
+"""How people are told: the only home of apprise."""
