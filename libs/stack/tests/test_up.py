@@ -287,3 +287,13 @@ def test_the_end_of_a_recording_ends_the_run(data: Path, tmp_path: Path) -> None
     summary = json.loads(out)
     assert (code, summary["settled"]) == (0, True), err
     assert json.loads((data / "env_feed.json").read_text())["P95_FEED_SYMBOLS"] == "BTCUSDT"
+
+
+def test_a_typo_is_named_before_anything_starts(data: Path) -> None:
+    typo = data.with_name("typo.toml")
+    typo.write_text("[engine]\nbarms = [1000]\n")
+    code, _, err = run(data, "--profile", str(typo))
+    assert (code, "unknown key 'barms' in [engine]; did you mean bar_ms?" in err) == (2, True), err
+    code, _, err = run(data, env={"P95_FED_SYMBOLS": "BTCUSDT"})
+    assert (code, "unknown setting P95_FED_SYMBOLS; did you mean P95_FEED_SYMBOLS?" in err) == (2, True), err
+    assert not (data / "redis").exists()

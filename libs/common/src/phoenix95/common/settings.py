@@ -112,6 +112,17 @@ def load(cls: type[T], service: str, env: Mapping[str, str]) -> T:
         raise ConfigError(f"settings of {service}: {error}") from error
 
 
+def check_names(env: Mapping[str, str], where: str, content: Mapping[str, Any]) -> None:
+    """Raise ConfigError for a setting that no service knows: in `env`, or in `content`, the tables of file `where`.
+
+    For those who start services and want to say so before anything runs; values are each service's own matter.
+    """
+    for _ in _from_tables(where, content, _keys("common", Common)):
+        pass
+    for _ in _from_environment(env, set(SETTINGS), set()):
+        pass
+
+
 def require(settings: Common, *names: str) -> None:
     """Raise ConfigError for the first of these fields of `Common` that was not set."""
     for name in names:
@@ -145,6 +156,12 @@ def _from_file(path: str, tables: Mapping[str, Mapping[str, str]]) -> Iterator[t
         raise ConfigError(f"{CONFIG_FILE}: cannot read {path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(f"{CONFIG_FILE}: {path} is not TOML: {error}") from error
+    yield from _from_tables(path, content, tables)
+
+
+def _from_tables(
+    path: str, content: Mapping[str, Any], tables: Mapping[str, Mapping[str, str]]
+) -> Iterator[tuple[str, tuple[str, Any]]]:
     for section, table in content.items():
         if not isinstance(table, dict) or section not in tables:
             raise ConfigError(f"{path}: unknown table or key {section!r}{_meant(section, tables)}")

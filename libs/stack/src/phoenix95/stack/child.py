@@ -10,8 +10,8 @@ from typing import Final
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.stack.backoff import Backoff
+from phoenix95.stack.last_words import complaint
 from phoenix95.stack.probes import Probe
-from phoenix95.stack.redis_server import last_lines
 
 EXIT_POLL_SECONDS: Final = 0.05
 LIVE_EVERY_SECONDS: Final = 1.0
@@ -79,7 +79,7 @@ class Child:
                 return
             backoff, delay = backoff.after(ready_seconds)
             if delay is None or self.process.returncode == EXIT_CONFIG:
-                raise GivenUp(self.name, f"{self._ended()}: {last_lines(self._log, 1)}")
+                raise GivenUp(self.name, f"{self._ended()}: {complaint(self._log)}")
             self.restarts += 1
             self.not_ready = self._ended()
             self._changed()

@@ -13,7 +13,8 @@ from phoenix95.common.errors import ConfigError
 from phoenix95.stack import process
 from phoenix95.stack.address import LOOPBACK, Address, fits_socket, free_port
 from phoenix95.stack.binaries import postgres_binary
-from phoenix95.stack.redis_server import last_lines, write_private
+from phoenix95.stack.last_words import last_lines
+from phoenix95.stack.redis_server import write_private
 from phoenix95.stack.unprivileged import Wrapper, wrapper_for
 
 START_SECONDS: Final = 30.0

@@ -13,12 +13,12 @@ from phoenix95.common.errors import ConfigError, TransientError
 from phoenix95.stack import process
 from phoenix95.stack.address import LOOPBACK, Address, fits_socket, free_port
 from phoenix95.stack.binaries import redis_binary
+from phoenix95.stack.last_words import last_lines
 
 START_SECONDS: Final = 30.0  # loading a large AOF takes its time
 STOP_SECONDS: Final = 2.0
 _AOF_FOLDER: Final = "appendonlydir"
 _MANIFEST: Final = "appendonly.aof.manifest"
-_LOG_TAIL: Final = 3
 _ENV: Final = {"PATH": os.defpath, "LC_ALL": "C"}
 
 
@@ -160,12 +160,3 @@ def write_private(path: Path, text: str) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
     draft.replace(path)
-
-
-def last_lines(log: Path, count: int = _LOG_TAIL) -> str:
-    """The end of a log as one line, for an error message."""
-    try:
-        lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    except OSError:
-        return "it left no log"
-    return " | ".join(lines[-count:]) or "its log is empty"

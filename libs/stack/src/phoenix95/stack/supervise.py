@@ -11,6 +11,7 @@ import msgspec
 
 from phoenix95.common.bus import connect
 from phoenix95.common.errors import ConfigError
+from phoenix95.common.settings import check_names
 from phoenix95.stack.address import LOOPBACK
 from phoenix95.stack.binaries import check_binaries
 from phoenix95.stack.child import GivenUp
@@ -69,6 +70,8 @@ class Run:
         stored = None if options.fresh else folder.stored_source()
         self.source = resolve_source(options.source, stored, until_end=options.until_end)
         text = read_profile(options.profile)
+        profile = parse_profile(options.profile, text)
+        check_names(env, f"--profile {options.profile}", profile)
         self.ports = choose_ports(env)
         check_binaries()
         if options.fresh:  # only now: nothing is thrown away for a start that is refused
@@ -89,7 +92,7 @@ class Run:
             ports=self.ports,
             source=self.source,
             speed=options.speed,
-            profile=parse_profile(options.profile, text),
+            profile=profile,
             redis_url=self._redis.url,
             postgres_url=postgres.url(DATABASE),
         )

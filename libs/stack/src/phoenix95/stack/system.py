@@ -17,9 +17,10 @@ from phoenix95.stack import process
 from phoenix95.stack.child import EXIT_CONFIG, Child, GivenUp
 from phoenix95.stack.environment import Environment
 from phoenix95.stack.folder import DataFolder
+from phoenix95.stack.last_words import complaint
 from phoenix95.stack.postgres_server import SOCKET_PORT, PostgresServer
 from phoenix95.stack.probes import Probe, http_probe, postgres_live, redis_live, redis_ready
-from phoenix95.stack.redis_server import RedisServer, last_lines
+from phoenix95.stack.redis_server import RedisServer
 from phoenix95.stack.screen import Screen
 
 DATABASE: Final = "phoenix95"
@@ -214,9 +215,9 @@ class System:
                 running.kill()
                 running.wait()
         if running.returncode == EXIT_CONFIG:
-            raise ConfigError(last_lines(log, 1))
+            raise ConfigError(complaint(log))
         if running.returncode != 0:
-            raise GivenUp("migrate", f"the migrations failed: {last_lines(log, 1)} (see {log})")
+            raise GivenUp("migrate", f"the migrations failed: {complaint(log)} (see {log})")
         self._screen.step("migrations", time.monotonic() - began)
 
     def _log(self, name: str) -> Path:
