@@ -69,6 +69,17 @@ async def test_a_new_viewer_gets_every_section_then_what_changes(gateway, redis)
         assert events.latest["prices"]["BTCUSDT"]["price"] == "101"
 
 
+async def test_what_nobody_can_read_hides_nothing_else(gateway, redis):
+    await redis.xadd(keys.ALERT, {"d": b"{"})
+    await redis.xadd(keys.ALERT, {"x": b"1"})
+    await append(redis, keys.ALERT, alert("well"))
+    await redis.set(keys.HOST_NOW, b"no json")
+    async with following(gateway) as events:
+        await events.until(lambda: events.latest.keys() >= SECTIONS)
+        assert [one["message"] for one in events.latest["alerts"]] == ["well"]
+        assert events.latest["host"] is None
+
+
 async def test_candles_come_for_the_symbol_asked_for(gateway, redis):
     async with following(gateway, "?symbol=btcusdt") as events:
         await events.until(lambda: "candles" in events.latest)
@@ -130,7 +141,8 @@ async def test_no_more_than_so_many_follow_and_a_place_is_free_again_when_one_le
 
 async def test_one_that_reads_nothing_loses_its_place(gateway, redis, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(sse, "VIEWERS_MAX", 1)
-    monkeypatch.setattr(sse, "SEND_S", 0.5)
+    monkeypatch.setattr(sse, "SEND_S", 1.0)
+    monkeypatch.setattr(sse, "HEARTBEAT_S", 0.2)  # what finds the connection blocked
     for _ in range(30):  # more than the buffers of a connection hold
         await append(redis, keys.ALERT, alert("x" * 400_000))
 
@@ -144,7 +156,8 @@ async def test_one_that_reads_nothing_loses_its_place(gateway, redis, monkeypatc
     with socket.create_connection(("127.0.0.1", gateway.context.settings.port)) as deaf:
         deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         deaf.sendall(b"GET /api/events HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n")
-        assert await gateway.until(taken)
+        assert await asyncio.to_thread(deaf.recv, 12) == b"HTTP/1.1 200"
+        assert await taken()
         assert await gateway.until(free)
 
 

@@ -11,11 +11,12 @@ import msgspec
 
 from phoenix95.common import keys
 from phoenix95.common.bus import Connection, translated
-from phoenix95.common.bus.beat import read_value
 from phoenix95.common.bus.reader import tail
 from phoenix95.common.clock import Clock
 from phoenix95.common.errors import TransientError
+from phoenix95.common.events import Alert
 from phoenix95.common.retry import pause
+from phoenix95.common.wire import alert_decoder
 from phoenix95.gateway.away import EXCHANGE_TIME, POSTGRES, REDIS, Away, needs_redis
 from phoenix95.gateway.board.chart import Chart
 from phoenix95.gateway.core.health import Component, components_of, own_check, report, unknown_services
@@ -158,12 +159,10 @@ class Board:
     async def _alerts(self) -> None:
         with needs_redis():
             entries = await tail(self._redis, keys.ALERT, ALERTS_SHOWN)
-        self._put("alerts", _joined([fields.get(b"d", b"null") for _, fields in reversed(entries)]))
+        self._put("alerts", _encode([alert for _, fields in reversed(entries) if (alert := _alert(fields))]))
 
     async def _host(self) -> None:
-        with needs_redis():
-            d = await read_value(self._redis, keys.HOST_NOW)
-        self._put("host", d or b"null")
+        self._put("host", _encode(await self._bus.host()))
 
     async def _pipeline(self) -> None:
         total, symbols = self._pulse.now()
@@ -194,5 +193,8 @@ class Board:
                 self.charts[symbol] = chart
 
 
-def _joined(bodies: Sequence[bytes]) -> bytes:
-    return b"[" + b",".join(bodies) + b"]"
+def _alert(fields: dict[bytes, bytes]) -> Alert | None:
+    try:
+        return alert_decoder.decode(fields.get(b"d", b""))
+    except msgspec.MsgspecError:  # the monitor dead-letters it; one bad entry must not hide the others
+        return None

@@ -21,7 +21,13 @@ export function follow(path, on) {
       const answer = await fetch(path, { headers, cache: "no-store", signal: mine.signal });
       if (!answer.ok) return await refusal(answer);
       on.state("live", "live");
-      const frames = split((name, text) => on.event(name, JSON.parse(text)));
+      const frames = split((name, text) => {
+        try {
+          on.event(name, JSON.parse(text));
+        } catch (error) {
+          console.error(name, error); // one panel's fault must not stop the others
+        }
+      });
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (;;) {
         const { value, done } = await reader.read();
@@ -49,7 +55,7 @@ export function follow(path, on) {
 
   async function forever() {
     while (!stopped) {
-      const ended = await once().catch((error) => (error instanceof SyntaxError ? Promise.reject(error) : true));
+      const ended = await once().catch(() => true); // a broken connection; the browser's console has the reason
       if (stopped) return;
       if (ended) on.state("lost", "reconnecting");
       await new Promise((resume) => setTimeout(resume, wait * (0.5 + Math.random() / 2)));
