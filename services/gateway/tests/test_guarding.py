@@ -16,8 +16,27 @@ ACTS = [
     ("POST", "/api/subscribe/BTCUSDT"),
     ("DELETE", "/api/subscribe/BTCUSDT"),
     ("POST", "/api/positions/BTCUSDT/close"),
+    ("POST", "/api/analyze"),
+    ("POST", "/api/manual_trade"),
+    ("POST", "/api/notify"),
+    ("GET", "/api/keys"),
 ]
-READS = ["/api/info", "/api/price/BTCUSDT", "/api/portfolio", "/api/metrics"]
+READS = [
+    "/api/info",
+    "/api/price/BTCUSDT",
+    "/api/prices/BTCUSDT/history",
+    "/api/portfolio",
+    "/api/metrics",
+    "/api/performance",
+    "/api/positions",
+    "/api/orders",
+    "/api/decisions",
+    "/api/alerts",
+    "/api/host",
+    "/api/feed",
+    "/api/commands/1-0",
+    "/openapi.json",
+]
 WRONG_KEYS = ["", "a-key-for-tests-onlY", "a-key-for-tests-onl", "a-key-for-tests-only1", "x" * 8000]
 
 

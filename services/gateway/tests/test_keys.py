@@ -97,9 +97,7 @@ async def test_a_right_id_with_a_wrong_secret_is_refused(gateway, migrated_url):
         assert (await gateway.http.get("/api/keys", headers={"X-API-Key": given})).status_code == 401
 
 
-async def test_a_key_of_the_table_is_enough_where_the_settings_have_none(
-    serve, redis_url, migrated_url, exchange_time
-):
+async def test_a_key_of_the_table_is_enough_where_the_settings_have_none(serve, redis_url, migrated_url, exchange_time):
     key = add_key(Secret(migrated_url), "only", "trade")
     settings = {"redis_url": redis_url, "postgres_url": migrated_url, "exchange_rest_url": exchange_time}
     async with serve(api_key=Secret(), **settings) as gateway:

@@ -2,7 +2,7 @@
 
 import time
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Request, get
@@ -21,6 +21,7 @@ HOURS_MAX: Final = 24 * 90
 HOST_HOURS_MAX: Final = 24  # the stream of samples holds no more
 HOST_POINTS: Final = 120
 Limit = Annotated[int, msgspec.Meta(ge=1, le=ROWS_MAX)]
+State = Literal["SENT", "ACCEPTED", "OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"]
 Hours = Annotated[float, msgspec.Meta(gt=0, le=HOURS_MAX)]
 
 
@@ -38,7 +39,7 @@ class OrdersQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     limit: Limit = 50
     symbol: str | None = None
-    state: str | None = None
+    state: State | None = None
 
 
 class PositionsQuery(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Request, get
 from litestar.di import NamedDependency
 
-from phoenix95.common.events import HostSample
+from phoenix95.common.events import HostSample, MonitorStatus
 from phoenix95.gateway.api.body import read_query
 from phoenix95.gateway.api.books import HOST_HOURS_MAX, HostPoint, host_point
 from phoenix95.gateway.api.parts import Parts
@@ -37,9 +37,11 @@ class Alerts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Host(msgspec.Struct, frozen=True, kw_only=True):
-    """`now` is None when the monitor has not written for two intervals; `history` is oldest first."""
+    """`now` and `status` (the monitor's own, with averages) are None when the monitor has not written for two
+    intervals; `history` is oldest first."""
 
     now: HostSample | None
+    status: MonitorStatus | None
     history: tuple[HostPoint, ...]
 
 
@@ -65,7 +67,11 @@ async def host(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -
     asked = read_query(request, HostQuery)
     now_ms = time.time_ns() // 1_000_000
     samples = await parts.history.host(now_ms - int(asked.hours * 3_600_000), now_ms, asked.points)
-    return Host(now=await parts.bus.host(), history=tuple(host_point(sample) for sample in samples))
+    return Host(
+        now=await parts.bus.host(),
+        status=await parts.history.status(),
+        history=tuple(host_point(sample) for sample in samples),
+    )
 
 
 @get("/api/keys", opt={"scope": "admin", "free": False, "answers": {200: Keys}})

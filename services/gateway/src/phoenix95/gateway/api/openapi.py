@@ -24,6 +24,7 @@ ABOUT: Final = (
     f"everything else needs a key in `{HEADER}`, whose scope (read, trade, admin) each operation names."
 )
 _METHODS: Final = (HttpMethod.GET, HttpMethod.POST, HttpMethod.PUT, HttpMethod.PATCH, HttpMethod.DELETE)
+_GIVEN: Final = frozenset({"parts", "request"})
 _REF: Final = "#/components/schemas/{name}"
 
 
@@ -87,7 +88,7 @@ def _operation(path: str, handler: HTTPRouteHandler, schema_of: dict[Any, Any]) 
         "operationId": handler.fn.__name__,
         "summary": handler.summary or words.partition(". ")[0].partition("\n")[0].rstrip("."),
         "description": f"{words}\n\nScope: {scope or 'none, it is open to all'}.",
-        "parameters": [*_of_path(path), *_of_query(handler)],
+        "parameters": [*_of_path(path), *_of_query(path, handler)],
         "responses": _responses(handler, schema_of),
         "x-scope": scope,
         # An empty requirement stands for: works without as well.
@@ -104,9 +105,14 @@ def _of_path(path: str) -> Iterator[dict[str, Any]]:
             yield {"name": part[1:-1], "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def _of_query(handler: HTTPRouteHandler) -> Iterator[dict[str, Any]]:
+def _of_query(path: str, handler: HTTPRouteHandler) -> Iterator[dict[str, Any]]:
     kind = handler.opt.get("query")
-    if kind is not None:
+    if kind is None:
+        # What a handler takes beside its path and our own parts, it takes from the query.
+        for name in handler.parsed_fn_signature.parameters:
+            if f"{{{name}}}" not in path and name not in _GIVEN:
+                yield {"name": name, "in": "query", "required": False, "schema": {"type": "string"}}
+    else:
         (_,), components = msgspec.json.schema_components((kind,), ref_template=_REF)
         about = components[kind.__name__]
         words = about["description"]

@@ -6,11 +6,19 @@ import msgspec
 
 from phoenix95.common import keys
 from phoenix95.common.bus import Connection, translated
+from phoenix95.common.bus.beat import read_value
 from phoenix95.common.bus.client import execute
 from phoenix95.common.bus.reader import Entry, entries_between, tail
-from phoenix95.common.events import Ack, Alert, Command, HostSample, Side, Trade
+from phoenix95.common.events import Ack, Alert, Command, HostSample, MonitorStatus, Side, Trade
 from phoenix95.common.ids import StreamId
-from phoenix95.common.wire import ack_decoder, alert_decoder, command_decoder, host_decoder, tick_decoder
+from phoenix95.common.wire import (
+    ack_decoder,
+    alert_decoder,
+    command_decoder,
+    host_decoder,
+    monitor_status_decoder,
+    tick_decoder,
+)
 from phoenix95.gateway.away import needs_redis
 
 PRICES_MAX: Final = 1_000
@@ -90,6 +98,12 @@ class History:
                 replies = await pipe.execute()
         samples = [_decoded(host_decoder, fields) for entries in replies for _, fields in entries]
         return [sample for sample in samples if sample is not None]
+
+    async def status(self) -> MonitorStatus | None:
+        """The monitor's view of the machine; None when it has not written for two intervals."""
+        with needs_redis():
+            d = await read_value(self._redis, keys.MONITOR_STATUS)
+        return None if d is None else _decoded(monitor_status_decoder, {b"d": d})
 
     async def command(self, command_id: str) -> Command | None:
         """A command by its id; None when there is no such command, or no longer."""
