@@ -21,6 +21,7 @@ from phoenix95.gateway.api import (
     market,
     openapi,
     sse,
+    streams_read,
 )
 from phoenix95.gateway.api.auth import Connection
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
@@ -45,6 +46,7 @@ ROUTES_READ: Final = (
     machine.host,
     machine.keys,
     commands.command,
+    streams_read.read_stream,
     openapi.openapi,
     sse.events,
 )

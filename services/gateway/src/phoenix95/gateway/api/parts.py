@@ -12,6 +12,7 @@ from phoenix95.gateway.board.board import Board
 from phoenix95.gateway.config import GatewaySettings
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
+from phoenix95.gateway.streams.entries import Entries
 from phoenix95.gateway.streams.follow import Follower
 from phoenix95.gateway.streams.history import History
 from phoenix95.gateway.streams.pulse import Pulse
@@ -33,6 +34,7 @@ class Parts:
     bus: Bus
     follower: Follower
     history: History
+    entries: Entries
     pulse: Pulse
     ledger: Ledger
     board: Board
@@ -41,6 +43,7 @@ class Parts:
     execute_hop: Series
     started_s: float = field(default_factory=time.monotonic)
     waiting: Places = field(default_factory=Places)
+    tailing: Places = field(default_factory=Places)
 
     def exchange_now_ms(self) -> int:
         """Exchange time. Raises Away while it is not known."""

@@ -100,6 +100,15 @@ def parse_command_id(text: str) -> str:
     return _checked_id("command_id", text)
 
 
+def parse_stream_id(field: str, text: str) -> str:
+    """Read `1721385600000-0`, or `1721385600000` for the first of that millisecond. Raises Refused naming the field."""
+    if _STREAM_ID.fullmatch(text):
+        return _checked_id(field, text)
+    if _STREAM_ID.fullmatch(f"{text}-0"):
+        return _checked_id(field, f"{text}-0")
+    raise Refused(field, "not an entry's id; one looks like 1721385600000-0")
+
+
 def _checked_id(field: str, text: str) -> str:
     entry = StreamId.parse(text)
     if max(entry) >= 2**64:
