@@ -21,6 +21,7 @@ from phoenix95.gateway.config import GatewaySettings
 from phoenix95.gateway.reads.ledger import Ledger
 from phoenix95.gateway.streams.ask import Bus
 from phoenix95.gateway.streams.beat import beat
+from phoenix95.gateway.streams.entries import Entries
 from phoenix95.gateway.streams.follow import READ_BLOCK_MS, Follower
 from phoenix95.gateway.streams.history import History
 from phoenix95.gateway.streams.pulse import Pulse
@@ -50,6 +51,7 @@ async def main(context: Context[GatewaySettings]) -> None:
             bus=bus,
             follower=Follower(LogReader(reader, READ_BLOCK_MS)),
             history=History(redis, settings.partitions),
+            entries=Entries(redis, settings.partitions),
             pulse=pulse,
             ledger=ledger,
             board=board,
