@@ -1,8 +1,12 @@
-"""A database with the ledger's tables, made as an operator makes it."""
+"""A database with the ledger's tables, made as an operator makes it; and somebody who is told."""
 
+import http.server
+import json
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import psycopg
 import pytest
@@ -51,3 +55,55 @@ def ask():
             return cursor.fetchall() if cursor.description else []
 
     return asked
+
+
+class Receiver:
+    """A server that takes what channels send. `status` is what it answers, after `delay_s`.
+
+    `seen` is what `look()` gave at the arrival of each.
+    """
+
+    def __init__(self):
+        self.told = []
+        self.paths = []
+        self.status = 200
+        self.delay_s = 0.0
+        self.look = lambda: None
+        self.seen = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                outer.seen.append(outer.look())
+                outer.paths.append(self.path)
+                outer.told.append(json.loads(body) if body.startswith("{") else body)
+                time.sleep(outer.delay_s)
+                answer = b"ok" if outer.status == 200 else b"no"
+                self.send_response(outer.status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = f"127.0.0.1:{self.server.server_port}"
+        self.json_url = f"json://hidden-user:hidden-word@{self.address}/"
+
+    def titles(self):
+        return [told["title"] for told in self.told]
+
+
+@pytest.fixture
+def receiver():
+    """Somebody who is told, over HTTP on loopback."""
+    made = Receiver()
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()

@@ -3,7 +3,7 @@
 import pytest
 
 from phoenix95.monitor.core.expiry import expiry_ms
-from phoenix95.monitor.core.processes import service_of
+from phoenix95.monitor.core.processes import python_of, service_of
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,25 @@ from phoenix95.monitor.core.processes import service_of
 )
 def test_only_our_python_processes_have_a_name(command_line, name):
     assert service_of(command_line) == name
+
+
+@pytest.mark.parametrize(
+    ("command_line", "name"),
+    [
+        (["/usr/bin/python3", "-X", "dev", "-m", "http.server", "--secret", "x"], "http.server"),
+        (["python", "/srv/job.py", "--password=hunter2"], "job.py"),
+        (["python", "-c", "password = 'hunter2'"], "python"),
+        (["python", "-m"], "python"),
+        (["python", "-"], "python"),
+        (["python", "-I"], "python"),
+        (["python"], "python"),
+        (["vim", "x.py"], None),
+        ([""], None),
+        ([], None),
+    ],
+)
+def test_any_python_process_is_named_without_its_arguments(command_line, name):
+    assert python_of(command_line) == name
 
 
 def test_the_host_state_expires_after_two_intervals():

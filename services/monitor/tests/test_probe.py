@@ -1,12 +1,14 @@
 """The probe on this very machine."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
 
 import pytest
 
+from phoenix95.monitor.probes import host
 from phoenix95.monitor.probes.host import HostProbe
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(60)"
@@ -17,6 +19,26 @@ def one_of_ours(tmp_path):
     """A process whose command line is that of our command."""
     script = tmp_path / "phoenix95"
     script.write_text(SLEEPER)
+    with subprocess.Popen([sys.executable, str(script), "up"], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        yield process
+        process.kill()
+
+
+LISTENER = """
+import socket, time
+door = socket.create_server(("127.0.0.1", 0))
+there = socket.create_connection(door.getsockname())
+here, _ = door.accept()
+print("up", flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def one_of_ours_that_listens(tmp_path):
+    script = tmp_path / "phoenix95"
+    script.write_text(LISTENER)
     with subprocess.Popen([sys.executable, str(script), "up"], stdout=subprocess.PIPE) as process:
         process.stdout.readline()
         yield process
@@ -49,8 +71,42 @@ def test_a_process_of_ours_is_seen_while_it_lives(one_of_ours):
     assert of_pid(probe.sample(0), one_of_ours.pid) is None
 
 
-def test_other_python_processes_are_not_ours():
-    assert of_pid(HostProbe(".").sample(0), os.getpid()) is None
+def test_other_python_processes_are_not_ours_but_seen():
+    sample = HostProbe(".").sample(0)
+    assert of_pid(sample, os.getpid()) is None
+    found = next(process for process in sample.other_python if process.pid == os.getpid())
+    assert found.rss > 1_000_000
+    assert found.threads >= 1
+
+
+def test_only_the_largest_of_the_others_are_seen(monkeypatch):
+    monkeypatch.setattr(host, "OTHERS_MAX", 1)
+    sample = HostProbe(".").sample(0)
+    assert len(sample.other_python) == 1
+
+
+def test_connections_are_counted_without_those_that_listen(one_of_ours_that_listens):
+    seen = of_pid(HostProbe(".").sample(0), one_of_ours_that_listens.pid)
+    assert seen.connections == 2  # both ends of one
+
+
+def test_the_network_is_counted():
+    probe = HostProbe(".")
+    before = probe.sample(0)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as one:
+        for _ in range(3):
+            one.sendto(b"x" * 100, ("127.0.0.1", 9))
+    after = probe.sample(0)
+    assert after.packets_sent - before.packets_sent >= 3
+    assert after.bytes_sent - before.bytes_sent >= 300
+    assert after.packets_received >= before.packets_received
+    assert after.bytes_received >= before.bytes_received
+
+
+def test_used_is_what_is_not_free():
+    sample = HostProbe(".").sample(0)
+    assert 0 < sample.memory_used <= sample.memory_total
+    assert 0 < sample.disk_used <= sample.disk_total
 
 
 def test_a_look_does_not_wait():
