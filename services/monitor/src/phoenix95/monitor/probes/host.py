@@ -1,9 +1,11 @@
 """One look at the machine and at its Python processes, by psutil."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+import msgspec
 import psutil
 
 from phoenix95.common.events import HostSample, ProcessSample
@@ -41,6 +43,7 @@ class HostProbe:
         memory = psutil.virtual_memory()
         disk = psutil.disk_usage(self._disk_path)
         network = psutil.net_io_counters()  # None on a machine without a device
+        connections = _connections()
         self._follow()
         return HostSample(
             ts_wall_ms=wall_ms,
@@ -58,16 +61,20 @@ class HostProbe:
             bytes_received=network.bytes_recv if network else 0,
             packets_sent=network.packets_sent if network else 0,
             packets_received=network.packets_recv if network else 0,
-            processes=tuple(self._measured(ours=True)),
-            other_python=tuple(sorted(self._measured(ours=False), key=memory_of, reverse=True)[:OTHERS_MAX]),
+            processes=tuple(self._measured(connections, ours=True)),
+            other_python=tuple(
+                sorted(self._measured(connections, ours=False), key=memory_of, reverse=True)[:OTHERS_MAX]
+            ),
         )
 
-    def _measured(self, *, ours: bool) -> Iterator[ProcessSample]:
+    def _measured(self, connections: Counter[int] | None, *, ours: bool) -> Iterator[ProcessSample]:
         for pid, seen in sorted(self._seen.items()):
             if seen.name is None or seen.ours != ours:
                 continue
             try:
-                yield _measured(pid, seen.name, seen.process)
+                found = _measured(pid, seen.name, seen.process, connections)
+                # The proportional share takes the kernel milliseconds a process: only ours are worth that.
+                yield msgspec.structs.replace(found, pss=_pss(pid)) if ours else found
             except _Gone:
                 # It ended between the list and the look: the next list forgets it.
                 continue
@@ -92,26 +99,29 @@ class HostProbe:
         self._seen = seen
 
 
-def _measured(pid: int, name: str, process: psutil.Process) -> ProcessSample:
+def _measured(pid: int, name: str, process: psutil.Process, connections: Counter[int] | None) -> ProcessSample:
     with process.oneshot():
         return ProcessSample(
             pid=pid,
             name=name,
             cpu_percent=process.cpu_percent(interval=None),
             rss=process.memory_info().rss,
-            pss=_pss(pid),
+            pss=None,
             threads=process.num_threads(),
-            connections=_connections(process),
+            connections=None if connections is None else connections[pid],
         )
 
 
-def _connections(process: psutil.Process) -> int | None:
-    """Open internet sockets without those that listen; None where the kernel does not say (another user's process)."""
+def _connections() -> Counter[int] | None:
+    """Open internet sockets by process, without those that listen; None where the kernel does not say.
+
+    All at once: asking for each process reads the machine's whole table each time.
+    """
     try:
-        found = process.net_connections(kind="inet")
+        found = psutil.net_connections(kind="inet")
     except psutil.AccessDenied:
         return None
-    return sum(one.status != psutil.CONN_LISTEN for one in found)
+    return Counter(one.pid for one in found if one.pid is not None and one.status != psutil.CONN_LISTEN)
 
 
 def _pss(pid: int) -> int | None:
