@@ -78,7 +78,7 @@ def status(*words: str, **env: str) -> tuple[int, str, str]:
 def test_a_system_that_is_well(data: Path, gateway: Gateway) -> None:
     code, out, err = status("--data", str(data))
     assert (code, err) == (0, "")
-    for shown in ("healthy", "feed", "1.2 s ago", "10000.5", "decisions", "BTCUSDT", "long"):
+    for shown in ("healthy", "feed", "1.2 s ago", "10,000.50", "decisions", "BTCUSDT", "long"):
         assert shown in out
     assert gateway.keys == {"the-key"}
 

@@ -7,12 +7,19 @@ from typing import Annotated, Final
 
 import typer
 
+from phoenix95.cli.analyze import analyze
+from phoenix95.cli.market import feed, price, subscribe, unsubscribe
+from phoenix95.cli.metrics import metrics
+from phoenix95.cli.monitor import monitor
 from phoenix95.cli.status import status
+from phoenix95.cli.tail import tail
+from phoenix95.cli.trade import trade
 from phoenix95.common.errors import ConfigError, Phoenix95Error
 
 COMMANDS: Final = "phoenix95.commands"
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 2
+OWN: Final = (status, analyze, trade, metrics, monitor, price, feed, subscribe, unsubscribe, tail)
 
 
 def make_app() -> typer.Typer:
@@ -25,7 +32,8 @@ def make_app() -> typer.Typer:
         help="Event-driven trading of Binance USD-M futures: run the system, look at it.",
     )
     app.callback()(_options)
-    app.command("status")(status)
+    for command in OWN:
+        app.command(command.__name__)(command)
     for found in sorted(entry_points(group=COMMANDS), key=lambda each: each.name):
         app.command(found.name)(found.load())
     return app

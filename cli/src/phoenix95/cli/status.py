@@ -1,30 +1,36 @@
 """`phoenix95 status`: is it well, what has it done, what does it hold?"""
 
-from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 from phoenix95.cli.gateway import DATA_DEFAULT, find_gateway
+from phoenix95.cli.options import AsJson, Data, Url
+from phoenix95.cli.show import BAD, GOOD, add_row, age, amount, cell, make_console, print_json, side, table
 
 EXIT_UNHEALTHY: Final = 1
 
 
-class _Component(msgspec.Struct):
+class Component(msgspec.Struct):
+    """One part of the system; `reason` says why it is not well."""
+
     healthy: bool
     reason: str | None = None
     progress_age_ms: int | None = None
 
 
-class _Health(msgspec.Struct):
+class Health(msgspec.Struct):
+    """The gateway's verdict."""
+
     status: str
-    components: dict[str, _Component] = {}
+    components: dict[str, Component] = {}
 
 
-class _Info(msgspec.Struct):
+class Info(msgspec.Struct):
+    """What runs there, and what it has done."""
+
     version: str = ""
     mode: str = ""
     symbols: tuple[str, ...] = ()
@@ -33,71 +39,79 @@ class _Info(msgspec.Struct):
     counts: dict[str, Any] = {}
 
 
-class _Position(msgspec.Struct):
+class Position(msgspec.Struct):
+    """What is held in a symbol."""
+
     symbol: str
     side: str = ""
     size: str = ""
     entry_price: str = ""
+    current_price: str | None = None
+    unrealized_pnl: str | None = None
     stop_loss: str | None = None
     take_profit: str | None = None
+    protected: bool | None = None
 
 
-class _Portfolio(msgspec.Struct):
-    active_positions: tuple[_Position, ...] = ()
+class Portfolio(msgspec.Struct):
+    """The account as last reconciled, and what is held now."""
+
+    balance: dict[str, Any] | None = None
+    active_positions: tuple[Position, ...] = ()
 
 
 class _Report(msgspec.Struct, kw_only=True):
     url: str
-    health: _Health
-    info: _Info | None
-    portfolio: _Portfolio | None
+    health: Health
+    info: Info | None
+    portfolio: Portfolio | None
 
 
-def status(
-    *,
-    url: Annotated[str | None, typer.Option(help="the gateway's address; else P95_GATEWAY_URL, else --data")] = None,
-    data: Annotated[Path, typer.Option(help="the data folder of a system that runs on this machine")] = DATA_DEFAULT,
-    as_json: Annotated[bool, typer.Option("--json", help="print one JSON object")] = False,
-) -> None:
+def status(*, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
     """Show the health of each component, what was done so far, and what is held. Exit 1 when not healthy."""
     gateway = find_gateway(url, data)
     # 503 carries the same report: it says who is not well. Figures are asked for only while they can be had.
-    health = gateway.get("/health", _Health, also=(503,))
+    health = gateway.get("/health", Health, also=(503,))
     healthy = health.status == "healthy"
     postgres = health.components.get("postgres")
     askable = healthy or (postgres is not None and postgres.healthy)
     report = _Report(
         url=gateway.url,
         health=health,
-        info=gateway.get("/api/info", _Info) if askable else None,
-        portfolio=gateway.get("/api/portfolio", _Portfolio) if askable else None,
+        info=gateway.get("/api/info", Info) if askable else None,
+        portfolio=gateway.get("/api/portfolio", Portfolio) if askable else None,
     )
     if as_json:
-        typer.echo(msgspec.json.format(msgspec.json.encode(report)).decode())
+        print_json(report)
     else:
         _print(report)
     if not healthy:
         raise typer.Exit(EXIT_UNHEALTHY)
 
 
+def state_of(component: Component) -> Text:
+    """Well, or why not."""
+    return cell("well", GOOD) if component.healthy else cell(component.reason or "not well", BAD)
+
+
 def _print(report: _Report) -> None:
-    console = Console()
-    info = report.info or _Info()
-    console.print(f"[bold]{report.health.status}[/bold]  {report.url}  {info.version} {info.mode}", highlight=False)
-    components = Table("component", "state", "last progress")
+    console = make_console()
+    info = report.info or Info()
+    verdict = cell(report.health.status, "bold green" if report.health.status == "healthy" else "bold red")
+    console.print(Text("  ").join((verdict, cell(report.url), cell(f"{info.version} {info.mode}".strip()))))
+    components = table("component", "state", "last progress")
     for name, component in report.health.components.items():
-        age = component.progress_age_ms
-        state = "[green]well[/green]" if component.healthy else f"[red]{component.reason or 'not well'}[/red]"
-        components.add_row(name, state, "" if age is None else f"{age / 1000:.1f} s ago")
+        ago = component.progress_age_ms
+        add_row(components, (name, state_of(component), "" if ago is None else f"{age(ago)} ago"))
     console.print(components)
     if report.info is not None:
-        done = Table("equity", *info.counts)
-        done.add_row(info.equity or "-", *(str(count) for count in info.counts.values()))
+        done = table("what", "how many", numbers=("how many",))
+        add_row(done, ("equity", amount(info.equity)))
+        for name, count in info.counts.items():
+            add_row(done, (name.replace("_", " "), count))
         console.print(done)
     if report.portfolio is not None and report.portfolio.active_positions:
-        held = Table("symbol", "side", "size", "entry", "stop", "target", title="positions")
+        held = table("symbol", "side", "size", "entry", "stop", "target", title="positions")
         for each in report.portfolio.active_positions:
-            held.add_row(
-                each.symbol, each.side, each.size, each.entry_price, each.stop_loss or "-", each.take_profit or "-"
-            )
+            add_row(held, (each.symbol, side(each.side), each.size, each.entry_price, each.stop_loss, each.take_profit))
         console.print(held)
