@@ -28,7 +28,13 @@ from phoenix95.common.bus.reader import tail
 from phoenix95.common.bus.symbols import add_symbol
 from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PlaceTrade, PositionChanged
 from phoenix95.common.wire import ack_decoder, order_decoder
+from phoenix95.executor.core.candidate import Book, Limits
+from phoenix95.executor.core.decide import decide
+from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger.connect import connect as connect_postgres
+from phoenix95.executor.ledger.store import PostgresLedger
+from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
 
@@ -36,6 +42,7 @@ D = Decimal
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "XRPUSDT")
 KEY, SECRET = "test-key", "test-secret"
 RECV_WINDOW_MS = 4_000
+RATE_LIMIT_S = 61
 START_S = 30.0
 
 
@@ -134,7 +141,13 @@ class Stand:
         assert answer.status_code == 200, answer.text
 
     async def price(self, symbol: str) -> float:
-        answer = await self.http.get("/fapi/v1/premiumIndex", params={"symbol": symbol})
+        """The mark. Many restarts can use up the exchange's weight for the rest of a minute."""
+        for _ in range(RATE_LIMIT_S):
+            answer = await self.http.get("/fapi/v1/premiumIndex", params={"symbol": symbol})
+            if answer.status_code != httpx.codes.TOO_MANY_REQUESTS:
+                break
+            await asyncio.sleep(1)
+        assert answer.status_code == httpx.codes.OK, answer.text
         return float(answer.json()["markPrice"])
 
     async def say(
@@ -523,3 +536,69 @@ async def test_a_manual_trade_is_entered_once_and_what_is_too_late_is_not(stand:
     assert [event.accepted for event in events if isinstance(event, Decided)] == [False, True]
     assert {event.request for event in events if event.symbol == "ETHUSDT"} == {command_id}
     await stand.check()
+
+
+def by_a_person(stand: Stand, client_id: str, role: Any = "entry", **changes: Any) -> Intent:
+    """An order of 0.05 BTC that the executor knows nothing of."""
+    now_ms = stand._now_ms()
+    fields: dict[str, Any] = {
+        "client_id": client_id, "analysis_id": "none", "symbol": "BTCUSDT", "role": role, "attempt": 0,
+        "side": "BUY" if role == "entry" else "SELL", "position_side": "LONG", "quantity": D("0.05"),
+        "signed_ms": now_ms, "deadline_ms": now_ms + 60_000,
+    }  # fmt: skip
+    return Intent(**{**fields, **changes})
+
+
+async def test_a_strangers_position_is_found_before_the_first_entry(stand: Stand, an_analysis: Make) -> None:
+    await stand.venue.use_hedge_mode()
+    await stand.venue.prepare("BTCUSDT", 5)
+    await stand.venue.place(by_a_person(stand, "aperson1"))
+    await stand.start_executor()
+    name = await stand.say(an_analysis)
+
+    async def told() -> bool:
+        return bool(await stand.rows("select 1 from ledger.signals where analysis_id = :id", id=name))
+
+    await until(told, 10, "the decision")
+    assert (await stand.trade(name))["status"] == ""
+    assert [row["mode"] for row in await stand.rows("select * from ledger.control")] == ["REDUCE_ONLY"]
+
+
+async def test_a_leftover_stop_is_cancelled_although_its_symbol_is_held(stand: Stand, an_analysis: Make) -> None:
+    await stand.start_executor()
+    name = await stand.say(an_analysis, "BTCUSDT", hold_ms=600_000, position_fraction=0.019, price=90_000.0)
+    price = D(str(round(await stand.price("BTCUSDT") * 0.9)))
+    await stand.venue.place_conditional(by_a_person(stand, "p95sleftover", "stop", trigger_price=price))
+
+    async def gone() -> bool:
+        return all(one.client_id != "p95sleftover" for one in await stand.venue.open_conditionals(None))
+
+    await until(gone, 10, "the leftover stop to be cancelled")
+    assert name
+
+
+async def test_a_trade_that_nobody_drives_is_taken_up(stand: Stand, an_analysis: Make, rules: Rules) -> None:
+    """Its decision was stored, but the reply of the commit was lost: nothing may hold its symbol for ever."""
+    await stand.start_executor()
+    token = (await stand.rows("select token from ledger.accounts"))[0]["token"]
+    now_ms = stand._now_ms()
+    decision = decide(
+        an_analysis(ts=now_ms, expires_at=now_ms + 10), account="main", now_ms=now_ms, uncertainty_ms=1.0,
+        rules=rules, book=Book(equity=D(10_000), available=D(10_000)), limits=Limits(),
+    )  # fmt: skip
+    ledger = PostgresLedger(Writer(stand.engine, "main", token, lambda: None))
+    await ledger.decide([decision], None, await ledger.modes())
+    await stand.until_trade(decision.analysis.id, "FAILED", 5)
+
+
+async def test_what_no_text_of_postgres_can_hold_is_kept_as_unreadable(stand: Stand, an_analysis: Make) -> None:
+    process = await stand.start_executor()
+    await stand.say(an_analysis, reasoning=("a\0b",), action="HOLD")
+    await stand.redis.xadd(keys.analysis("XRPUSDT", 16), {"d": b"{\0broken"})
+    await append(stand.redis, keys.COMMAND, ClosePosition(symbol="A\0B", reason="test"))
+
+    async def kept() -> bool:
+        return await stand.redis.xlen(keys.dead_letter("executor")) == 3
+
+    await until(kept, 10, "three dead letters")
+    assert process.poll() is None
