@@ -19,6 +19,8 @@ from phoenix95.common.errors import ConfigError, Phoenix95Error
 COMMANDS: Final = "phoenix95.commands"
 EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 2
+# Typer brings a Click of its own or takes the installed one, by its version: this is the right one in both.
+USAGE_ERROR: Final[type[typer.BadParameter]] = typer.BadParameter.__bases__[0]
 OWN: Final = (status, analyze, trade, metrics, monitor, price, feed, subscribe, unsubscribe, tail)
 
 
@@ -26,7 +28,6 @@ def make_app() -> typer.Typer:
     """All commands of this installation."""
     app = typer.Typer(
         name="phoenix95",
-        no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
         help="Event-driven trading of Binance USD-M futures: run the system, look at it.",
@@ -42,14 +43,21 @@ def make_app() -> typer.Typer:
 def main() -> None:
     """Run one command. What a user can cause ends in one line, not in a traceback."""
     try:
-        make_app()()
+        code = make_app()(sys.argv[1:] or ["--help"], standalone_mode=False)
     except Phoenix95Error as error:
         sys.stderr.write(f"phoenix95: {error}\n")
         sys.exit(EXIT_CONFIG if isinstance(error, ConfigError) else EXIT_FAILED)
+    except USAGE_ERROR as error:
+        sys.stderr.write(f"phoenix95: {' '.join(error.format_message().split())} (--help tells more)\n")
+        sys.exit(EXIT_CONFIG)
+    except typer.Abort:
+        sys.stderr.write("phoenix95: given up\n")
+        sys.exit(EXIT_FAILED)
     except BrokenPipeError:
         # Whoever read our output has gone; the interpreter must not fail again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILED)
+    sys.exit(code if isinstance(code, int) else 0)
 
 
 def _options(

@@ -166,7 +166,14 @@ def _print_feed(found: Feed) -> None:
 def _command(method: str, symbols: list[str], gateway: Gateway, as_json: bool) -> None:
     """Every symbol is tried, whatever became of those before it."""
     with waiting(f"waiting for {', '.join(symbols)}"):
-        done = [_one(method, symbol, gateway) for symbol in symbols]
+        done: list[_Done] = []
+        for symbol in symbols:
+            try:
+                done.append(_one(method, symbol, gateway))
+            except TransientError as error:
+                if not done:
+                    raise  # no gateway at all
+                done.append(_Done(symbol=symbol.upper(), ok=None, message=str(error), command_id=None))
     if as_json:
         print_json(done)
     else:
@@ -182,7 +189,7 @@ def _one(method: str, symbol: str, gateway: Gateway) -> _Done:
     name = symbol.upper()
     try:
         came = gateway.act(method, f"/api/subscribe/{segment(symbol)}", _Commanded)
-    except (Refused, TransientError) as error:
+    except Refused as error:
         return _Done(symbol=name, ok=False, message=str(error), command_id=None)
     if came.ack is None:
         words = f"nobody has acted yet; it still may be done (command {came.command_id})"

@@ -1,5 +1,6 @@
 """What `phoenix95 monitor` shows, drawn from one look: two panels beside each other where there is room."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from rich.console import Group, RenderableType
@@ -27,27 +28,36 @@ from phoenix95.cli.show import (
 from phoenix95.cli.status import state_of
 
 WIDE: Final = 100  # columns from which on two panels stand beside each other
-REASON_ROWS_MIN: Final = 4
+ROWS_MIN: Final = 4
+HEAD_ROWS: Final = 4
 ROWS_PIPED: Final = 12
 ALERT_ROWS: Final = 5
 MODES: Final = {"paper": "bold black on yellow", "testnet": "bold black on cyan", "live": "bold white on red"}
 
 
 def screen(seen: Seen, width: int, height: int | None = None) -> RenderableType:
-    """All panels; with a `height` there are as many decisions as fit on it."""
-    market, state = _market(seen), _state(seen)
-    alerts = _alerts(seen)
-    upper = _beside(market, state) if width >= WIDE else Group(market, state)
-    held = _positions(seen, narrow=width < WIDE)
-    parts: list[RenderableType] = [_head(seen), upper, *([held] if held else [])]
-    rows = ROWS_PIPED
-    if height is not None:
-        symbols = 0 if seen.feed is None else len(seen.feed.symbols)
-        taken = max(symbols + 5, len(seen.health.components) + 6) if width >= WIDE else symbols + 5
-        positions = 0 if seen.portfolio is None else len(seen.portfolio.active_positions)
-        taken += 3 + (positions + 5 if positions else 0) + min(len(seen.alerts), ALERT_ROWS) + 3 + 5
-        rows = max(REASON_ROWS_MIN, height - taken)
-    return Group(*parts, _decisions(seen, rows, narrow=width < WIDE), *([alerts] if alerts else []))
+    """All panels; with a `height` there are as many decisions as fit on it. What matters most stands above."""
+    narrow = width < WIDE
+    head, held, alerts = _head(seen, live=height is not None), _positions(seen, narrow=narrow), _alerts(seen)
+    below: list[RenderableType] = [alerts] if alerts else []
+    if narrow:
+        above: list[RenderableType] = [head, *([held] if held else []), _market(seen)]
+        below.insert(0, _state(seen))
+    else:
+        above = [head, _beside(_market(seen), _state(seen)), *([held] if held else [])]
+    rows = ROWS_PIPED if height is None else max(ROWS_MIN, height - _taken(seen, narrow=narrow))
+    return Group(*above, _decisions(seen, rows, narrow=narrow), *below)
+
+
+def _taken(seen: Seen, *, narrow: bool) -> int:
+    """Lines of a screen that other panels take: their rows, and what stands around these."""
+    symbols = len(seen.feed.symbols) if seen.feed else 0
+    held = len(seen.portfolio.active_positions) if seen.portfolio else 0
+    alerts = min(len(seen.alerts), ALERT_ROWS)
+    market, state = symbols + 6, len(seen.health.components) + 6
+    lines = HEAD_ROWS + (market if narrow else max(market, state)) + 2
+    lines += held + 6 if held else 0
+    return lines + (alerts + 2 if alerts and not narrow else 0)
 
 
 def _beside(left: RenderableType, right: RenderableType) -> Table:
@@ -58,7 +68,7 @@ def _beside(left: RenderableType, right: RenderableType) -> Table:
     return grid
 
 
-def _head(seen: Seen) -> Panel:
+def _head(seen: Seen, *, live: bool) -> Panel:
     mode = seen.info.mode if seen.info else "?"
     well = seen.health.status == "healthy"
     balance: dict[str, Any] = (seen.portfolio.balance if seen.portfolio else None) or {}
@@ -67,18 +77,23 @@ def _head(seen: Seen) -> Panel:
         ("Phoenix 95 ", "bold"),
         (f" {mode.upper()} ", MODES.get(mode, "bold reverse")),
         gap,
-        (seen.health.status, f"bold {GOOD if well else BAD}"),
+        (_verdict_of(seen), f"bold {GOOD if well else BAD}"),
         (f"{gap}equity ", QUIET),
         amount(seen.info.equity if seen.info else None),
         (f"{gap}today ", QUIET),
         amount(balance.get("daily_pnl")),
         (f"{gap}{clock(seen.wall_ms)} UTC", QUIET),
-        (f"{gap}Ctrl-C ends", QUIET),
+        (f"{gap}Ctrl-C ends" if live else "", QUIET),
     )
     content: RenderableType = line
     if seen.missing:
         content = Group(line, cell(seen.missing, "yellow"))
     return framed(content, seen.url, "" if well else BAD)
+
+
+def _verdict_of(seen: Seen) -> str:
+    ill = [name for name, component in seen.health.components.items() if not component.healthy]
+    return f"{seen.health.status}: {', '.join(ill)}" if ill else seen.health.status
 
 
 def _market(seen: Seen) -> Panel:
@@ -133,16 +148,13 @@ def _positions(seen: Seen, *, narrow: bool) -> Panel | None:
 
 
 def _decisions(seen: Seen, count: int, *, narrow: bool) -> Panel:
-    rows = Table.grid(padding=(0, 2))
-    for _ in range(3 if narrow else 5):
-        rows.add_column(no_wrap=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
-    for each in seen.decisions[:count]:
-        sure = () if narrow else (cell(percent(each.confidence, 0)), cell(each.action))
-        rows.add_row(cell(clock(each.decided_ms), QUIET), each.symbol, side(each.side), *sure, _verdict(each))
     if not seen.decisions:
         return framed(cell("none yet: the first come with the first closed bars", QUIET), "decisions")
-    return framed(rows, "last decisions")
+    rows = []
+    for each in seen.decisions[:count]:
+        sure = () if narrow else (cell(percent(each.confidence, 0)), cell(each.action))
+        rows.append((cell(clock(each.decided_ms), QUIET), cell(each.symbol), side(each.side), *sure, _verdict(each)))
+    return framed(_lines(rows), "last decisions, by exchange time")
 
 
 def _verdict(each: Decision) -> Text:
@@ -154,12 +166,20 @@ def _verdict(each: Decision) -> Text:
 def _alerts(seen: Seen) -> Panel | None:
     if not seen.alerts:
         return None
-    rows = Table.grid(padding=(0, 2))
-    for _ in range(3):
-        rows.add_column(no_wrap=True)
-    rows.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
+    rows = []
     for each in seen.alerts[:ALERT_ROWS]:
         alert = each.alert
         words = alert.message if alert.symbol is None else f"{alert.symbol}: {alert.message}"
-        rows.add_row(cell(clock(alert.ts_wall_ms), QUIET), severity(alert.severity), alert.service, cell(words))
-    return framed(rows, "alerts")
+        rows.append((cell(clock(alert.ts_wall_ms), QUIET), severity(alert.severity), cell(alert.service), cell(words)))
+    return framed(_lines(rows), "alerts")
+
+
+def _lines(rows: Sequence[tuple[Text, ...]]) -> Text:
+    """Rows of one line each: the last cell is cut where there is no room, the others never."""
+    widths = [max(text.cell_len for text in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        for text, width in zip(row[:-1], widths, strict=False):
+            text.pad_right(width - text.cell_len)
+    lines = Text("\n").join(Text("  ").join(row) for row in rows)
+    lines.no_wrap, lines.overflow = True, "ellipsis"
+    return lines
