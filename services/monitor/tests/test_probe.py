@@ -79,6 +79,29 @@ def test_other_python_processes_are_not_ours_but_seen():
     assert found.threads >= 1
 
 
+LOOK = """
+from phoenix95.monitor.probes import host
+host.OTHERS_MAX = 1_000  # so that small ones are seen too
+sample = host.HostProbe(".").sample(0)
+print(*(process.pid for process in sample.processes), "|", *(process.pid for process in sample.other_python))
+"""
+SUPERVISOR = """
+import subprocess, sys
+print(subprocess.run([sys.executable, "-c", sys.argv[2]], capture_output=True, text=True, check=True).stdout)
+"""
+
+
+def test_under_a_supervisor_another_system_is_not_ours(one_of_ours, tmp_path):
+    folder = tmp_path / "second"
+    folder.mkdir()
+    script = folder / "phoenix95"
+    script.write_text(SUPERVISOR)
+    with subprocess.Popen([sys.executable, str(script), "up", LOOK], stdout=subprocess.PIPE, text=True) as supervisor:
+        ours, others = supervisor.communicate()[0].split("|")
+    assert ours.split() == [str(supervisor.pid)]
+    assert str(one_of_ours.pid) in others.split()
+
+
 def test_only_the_largest_of_the_others_are_seen(monkeypatch):
     monkeypatch.setattr(host, "OTHERS_MAX", 1)
     sample = HostProbe(".").sample(0)

@@ -36,6 +36,7 @@ class HostProbe:
         psutil.disk_usage(disk_path)
         self._disk_path = disk_path
         self._seen: dict[int, _Seen] = {}
+        self._supervisor = _supervisor()
         psutil.cpu_percent(interval=None)  # opens the first interval; its answer means nothing
 
     def sample(self, wall_ms: int) -> HostSample:
@@ -89,14 +90,28 @@ class HostProbe:
                 continue
             try:
                 command_line = process.cmdline()
+                service = service_of(command_line)
+                ours = service is not None and self._is_with_us(process)
             except _Gone:
                 continue
-            ours = service_of(command_line)
-            name = ours or python_of(command_line)
+            name = service or python_of(command_line)
             if name is not None:
                 process.cpu_percent(interval=None)
-            seen[process.pid] = _Seen(name, ours is not None, process)
+            seen[process.pid] = _Seen(name, ours, process)
         self._seen = seen
+
+    def _is_with_us(self, process: psutil.Process) -> bool:
+        """Two systems may run on one machine: under a supervisor only it and its children are ours."""
+        return self._supervisor is None or self._supervisor in (process.pid, process.ppid())
+
+
+def _supervisor() -> int | None:
+    """The process id of our parent, when it is one of ours; else None: then all of the machine count."""
+    parent = os.getppid()
+    try:
+        return parent if service_of(psutil.Process(parent).cmdline()) is not None else None
+    except _Gone:
+        return None
 
 
 def _measured(pid: int, name: str, process: psutil.Process, connections: Counter[int] | None) -> ProcessSample:
