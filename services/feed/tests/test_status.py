@@ -2,7 +2,13 @@
 
 from phoenix95.feed.core.status import status_of
 
-FACTS = {"connected": 1.0, "market_connections": 3.0, "public_connections": 1.0, "market_frames": 10.0, "rest_requests": 9}
+FACTS = {
+    "connected": 1.0,
+    "market_connections": 3.0,
+    "public_connections": 1.0,
+    "market_frames": 10.0,
+    "rest_requests": 9.0,
+}
 
 
 def test_only_connections_after_the_first_of_a_route_are_reconnects():
