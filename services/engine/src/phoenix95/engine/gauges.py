@@ -11,6 +11,9 @@ class Gauges:
         self._ticks = metrics.counter("p95_engine_ticks_total", "Entries of tick streams that were folded")
         self._published = metrics.counter("p95_engine_published_total", "New entries of analysis streams", ["kind"])
         self._replies = metrics.counter("p95_engine_replies_total", "Requests that were answered")
+        self._recalled = metrics.counter(
+            "p95_engine_replies_recalled_total", "Requests that were answered from the result cache"
+        )
         self._unreadable = metrics.counter("p95_engine_unreadable_total", "Entries that went to the dead letters")
         self._commits = metrics.counter("p95_engine_commits_total", "Fenced commits that were stored")
         self._folding = metrics.counter("p95_engine_fold_seconds_total", "Time spent folding and answering")
@@ -24,6 +27,7 @@ class Gauges:
         self._ticks.inc(taken.ticks)
         self._folding.inc(seconds)
         self._replies.inc(taken.replies)
+        self._recalled.inc(taken.recalled)
         self._unreadable.inc(taken.unreadable)
         for kind, count in taken.published.items():
             self._published.labels(kind).inc(count)

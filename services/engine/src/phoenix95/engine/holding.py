@@ -11,9 +11,9 @@ from phoenix95.common.bus.reader import Entry
 from phoenix95.common.events import Analysis, DeadLetter, Trade
 from phoenix95.common.ids import STREAM_START, StreamId
 from phoenix95.common.wire import encode, request_decoder, tick_decoder
-from phoenix95.engine.core.answer import answer
 from phoenix95.engine.core.config import MODEL, Config
 from phoenix95.engine.core.fold import Published, fold_entries
+from phoenix95.engine.core.recall import Recall
 from phoenix95.engine.core.state import SymbolState, adopt, decode_state, encode_state, new_state
 
 REQUESTS: Final = "req:"  # prefix of a request stream's offset in the checkpoint
@@ -32,10 +32,15 @@ class Commit(NamedTuple):
 
 
 class Stamps(msgspec.Struct, frozen=True):
-    """The field `s` of an analysis: when its tick came to the feed, and when it was folded; wall-clock ms."""
+    """The field `s` of an analysis or a reply, which nothing compares. Times are wall-clock ms.
+
+    `received` is when its cause arrived: a tick at the feed, a request in Redis. `folded` is when the engine had read
+    it. `cache_hit` says that a reply was recalled; an analysis at a bar's close never is.
+    """
 
     received: int
     folded: int
+    cache_hit: bool = False
 
 
 class Taken(msgspec.Struct):
@@ -43,6 +48,7 @@ class Taken(msgspec.Struct):
 
     ticks: int = 0
     replies: int = 0
+    recalled: int = 0  # of the replies
     unreadable: int = 0
     published: dict[str, int] = msgspec.field(default_factory=dict)
     received: list[int] = msgspec.field(default_factory=list)
@@ -70,6 +76,7 @@ class Holding:
         self._state_due: set[str] = set()  # symbols whose state must be in the next commit
         self._behind: set[str] = set()  # symbols that are folded again under their old config up to the offset
         self._postponed: dict[str, int] = {}
+        self._recalls: dict[str, Recall] = {}
         self._dead_letters_top = dead_letters_top
         for symbol, stored in checkpoint.states.items():
             self._load(symbol, decode_state(stored))
@@ -123,7 +130,7 @@ class Holding:
                 self._fold(symbol, ticks, taken, wall_ms)
             requests = entries.get(keys.request(symbol, self._partitions), [])
             if requests and not self._must_wait(symbol, len(ticks) >= at_most):
-                self._answer(symbol, requests, taken)
+                self._answer(symbol, requests, taken, wall_ms)
         return taken
 
     def _fold(self, symbol: str, ticks: list[Entry], taken: Taken, wall_ms: int) -> None:
@@ -171,7 +178,8 @@ class Holding:
         self._postponed.pop(symbol, None)
         return False
 
-    def _answer(self, symbol: str, requests: list[Entry], taken: Taken) -> None:
+    def _answer(self, symbol: str, requests: list[Entry], taken: Taken, wall_ms: int) -> None:
+        recall = self._recalls.setdefault(symbol, Recall())
         for entry_id, fields in requests:
             try:
                 request = request_decoder.decode(fields[b"d"])
@@ -183,9 +191,11 @@ class Holding:
                 taken.unreadable += 1
             else:
                 request_id = StreamId.parse(entry_id)
-                reply = answer(self.states[symbol], request_id, request)
-                self.outputs.append(Output(keys.reply(symbol, self._partitions), request_id, encode(reply)))
+                reply, recalled = recall.answer(self.states[symbol], request_id, request)
+                stamps = _stamp(Stamps(request_id.ms, wall_ms, cache_hit=recalled))
+                self.outputs.append(Output(keys.reply(symbol, self._partitions), request_id, encode(reply), stamps))
                 taken.replies += 1
+                taken.recalled += recalled
             self._moved[REQUESTS + symbol] = entry_id
 
     def _bury(self, source: str, entry_id: str, fields: Mapping[bytes, bytes], reason: str) -> None:
