@@ -16,7 +16,9 @@ from phoenix95.executor.core.sizing import Rules
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`group` is None unless the analysis was accepted; then it holds the entry, stop, target and exit, PLANNED.
 
-    `ack` is the answer to the command that it came of, None for an analysis.
+    `ack` is the answer to the command that it came of, None for an analysis. `cache_hit` and `processing_time_ms` are
+    what the engine's stamps tell: whether the answer was recalled, and the wall-clock ms from the arrival of its cause
+    (a tick at the feed, a request in Redis) until the engine had read it. None: they tell nothing.
     """
 
     analysis: Analysis
@@ -24,6 +26,8 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     candidate: Candidate | None
     group: Group | None
     ack: Ack | None = None
+    cache_hit: bool | None = None
+    processing_time_ms: float | None = None
 
 
 def decide(

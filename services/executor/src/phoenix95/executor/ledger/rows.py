@@ -51,7 +51,7 @@ def fill_values(fill: Fill, account: str, analysis_id: str) -> dict[str, Any]:
 
 
 def signal_values(decision: Decision) -> dict[str, Any]:
-    """The row of an analysis. Indicators that it does not carry are null."""
+    """The row of an analysis. Indicators that it does not carry are null, and so is what its stamps do not tell."""
     analysis, decided = decision.analysis, decision.decided
     return {
         "analysis_id": analysis.id,
@@ -74,7 +74,8 @@ def signal_values(decision: Decision) -> dict[str, Any]:
         "verdicts": msgspec.to_builtins(decided.verdicts),
         "reasoning": list(analysis.reasoning),
         "request": analysis.request,
-        "processing_time_ms": None,
+        "processing_time_ms": decision.processing_time_ms,
+        "cache_hit": decision.cache_hit,
         "ts_ms": analysis.ts,
         "decided_ms": decided.ts,
         "created": when(decided.ts),

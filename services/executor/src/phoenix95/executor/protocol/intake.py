@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -16,6 +17,20 @@ from phoenix95.executor.ports import Ports, VenueAccount
 Entry = tuple[str, dict[bytes, bytes]]
 
 _UNASKED = Book(equity=None, available=None, not_ready="the gates were not asked")
+
+
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+
+
+class _Stamps(msgspec.Struct, frozen=True):
+    """The field `s` of the engine's entries; wall-clock ms."""
+
+    received: _Ms
+    folded: _Ms
+    cache_hit: bool | None = None
+
+
+_stamps_decoder = msgspec.json.Decoder(_Stamps)
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -50,7 +65,7 @@ async def take(
         if isinstance(event, Marker):
             continue
         decision, modes = await _decided(ports, event, standing, limits)
-        waiting.append(decision)
+        waiting.append(_stamped(decision, fields))
         ports.observe("gates", decision.decided.ts - event.ts)
         if decision.group is not None:
             await _flush(ports, stream, waiting, read_to, modes)
@@ -117,6 +132,16 @@ async def _decided(
         quantity=quantity,
     )
     return decision, book.modes
+
+
+def _stamped(decision: Decision, fields: dict[bytes, bytes]) -> Decision:
+    """The decision with what the entry's stamps tell. They are not needed for it: unreadable ones are as none."""
+    try:
+        stamps = _stamps_decoder.decode(fields.get(b"s", b""))
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return decision
+    took_ms = float(max(0, stamps.folded - stamps.received))  # two clocks may differ by some ms
+    return msgspec.structs.replace(decision, cache_hit=stamps.cache_hit, processing_time_ms=took_ms)
 
 
 async def _flush(ports: Ports, stream: str, waiting: list[Decision], read_to: str | None, modes: Modes) -> None:
