@@ -286,6 +286,22 @@ async def test_the_ledgers_lists_are_newest_first_and_can_be_narrowed(gateway, m
     assert (await gateway.http.get("/api/positions?symbol=ETHUSDT")).json()["count"] == 0
 
 
+RECALLED_SQL = """
+INSERT INTO ledger.signals (analysis_id, symbol, action, accepted, reason, request, cache_hit, ts_ms, decided_ms,
+  created) SELECT 'c' || n, 'BTCUSDT', 'HOLD', false, '', CASE WHEN n < 5 THEN n || '-0' END,
+  CASE WHEN n < 4 THEN n = 1 WHEN n = 5 THEN false END, 1, 2, now() FROM generate_series(1, 5) AS n;
+"""
+
+
+async def test_the_hit_rate_is_of_the_requests_whose_answer_tells(gateway, migrated_url, run_sql):
+    empty = (await gateway.http.get("/api/performance")).json()["analyses"]
+    assert (empty["cache_hits"], empty["cache_hit_rate"]) == (0, None)
+    run_sql(migrated_url, RECALLED_SQL)  # one recalled, two computed, one that does not tell, and a bar's analysis
+    found = (await gateway.http.get("/api/performance?hours=1")).json()["analyses"]
+    assert (found["analysis_count"], found["cache_hits"]) == (5, 1)
+    assert found["cache_hit_rate"] == pytest.approx(1 / 3, abs=1e-6)
+
+
 TRADES_SQL = """
 INSERT INTO ledger.trades (analysis_id, account, symbol, side, position_side, amount, price, leverage, confidence,
   phoenix95_score, risk_level, stop_loss, status, stage, hold_ms, expires_ms, created, pnl, fee) VALUES

@@ -16,7 +16,9 @@ _SIGNALS: Final = text("""
            count(*) FILTER (WHERE accepted) AS accepted_count,
            count(*) FILTER (WHERE executed) AS execution_count,
            avg(execution_time_ms) AS execution_time_ms_avg,
-           percentile_disc(0.95) WITHIN GROUP (ORDER BY execution_time_ms) AS execution_time_ms_p95
+           percentile_disc(0.95) WITHIN GROUP (ORDER BY execution_time_ms) AS execution_time_ms_p95,
+           count(*) FILTER (WHERE cache_hit) AS cache_hits,
+           count(*) FILTER (WHERE request IS NOT NULL AND cache_hit IS NOT NULL) AS answered
     FROM ledger.signals WHERE created >= coalesce(CAST(:since AS timestamptz), '-infinity')
 """)
 _TRADES: Final = text("""
@@ -46,7 +48,8 @@ _NEWEST: Final = text("SELECT max(created) FROM ledger.portfolio")
 class AnalysisStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """`execution_count` of `analysis_count` were entered; `execute_count` said EXECUTE, `accepted_count` of these
     passed the gates. Rates are shares, None while there is nothing to take a share of. Times are from the decision to
-    the first fill, in exchange ms. There is no result cache, and so no hit rate."""
+    the first fill, in exchange ms. `cache_hits` requests were answered from the engine's result cache;
+    `cache_hit_rate` is their share of the answered ones."""
 
     analysis_count: int
     execute_count: int
@@ -55,6 +58,8 @@ class AnalysisStatistics(msgspec.Struct, frozen=True, kw_only=True):
     execution_rate: float | None
     execution_time_ms_avg: float | None
     execution_time_ms_p95: float | None
+    cache_hits: int
+    cache_hit_rate: float | None
 
 
 class TradeStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,11 +101,16 @@ class EquityPoint(msgspec.Struct, frozen=True, kw_only=True):
 def statistics(connection: Connection, since: datetime | None) -> Statistics:
     """What was analysed and traded from `since` on; None: ever."""
     signals = dict(connection.execute(_SIGNALS, {"since": since}).mappings().one())
+    answered = signals.pop("answered")
     trades = dict(connection.execute(_TRADES, {"since": since}).mappings().one())
     return Statistics(
         analyses=as_row(
             AnalysisStatistics,
-            {**signals, "execution_rate": _share(signals["execution_count"], signals["analysis_count"])},
+            {
+                **signals,
+                "execution_rate": _share(signals["execution_count"], signals["analysis_count"]),
+                "cache_hit_rate": _share(signals["cache_hits"], answered),
+            },
         ),
         trades=as_row(
             TradeStatistics,
