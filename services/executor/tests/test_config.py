@@ -34,3 +34,9 @@ def test_real_money_needs_both_switches() -> None:
 def test_nothing_is_given_up_on_while_the_exchange_may_still_take_it() -> None:
     bounds = settings({"P95_EXECUTOR_RECV_WINDOW_MS": "50000"}).bounds()
     assert (bounds.naked_ms, bounds.margin_ms) == (50_000, 100_000)
+
+
+def test_a_small_window_does_not_shorten_the_exchanges_own_time_nor_a_large_one_excuse_a_doubtful_clock() -> None:
+    live = {"P95_MODE": "live", "P95_EXECUTOR_ALLOW_LIVE": "true"}
+    assert settings({**live, "P95_EXECUTOR_RECV_WINDOW_MS": "1000"}).bounds().margin_ms == 10_000
+    assert settings({**live, "P95_EXECUTOR_RECV_WINDOW_MS": "60000"}).limits().uncertainty_max_ms == 250

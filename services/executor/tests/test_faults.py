@@ -482,3 +482,34 @@ def test_the_loop_helper_refuses_real_waiting() -> None:
 
     with pytest.raises(AssertionError, match="no port"):
         finished(waits())
+
+
+def test_a_stop_that_cannot_grow_with_the_position_closes_it(group: Group) -> None:
+    """A smaller stop protects a part only: the refused one is not tried without end."""
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ports = Ports(
+        ledger=ledger, venue=venue, clock=world.clock, bounds=BOUNDS, account="test", recv_window_ms=WINDOW_MS
+    )
+    while ledger.stored.trade.stage != "PROTECTED":
+        finished(advance(ports, group.trade.analysis_id))
+    venue._fill("BUY", D(5), "a-person")
+    place = venue.place_conditional
+    refused = 0
+
+    async def full(intent: Intent) -> ConditionalReport:
+        nonlocal refused
+        if intent.role != "stop":
+            return await place(intent)
+        refused += 1
+        raise VenueRejected(-4045, "Reach max stop order limit.")
+
+    venue.place_conditional = full  # type: ignore[method-assign]
+    step = finished(advance(ports, group.trade.analysis_id, sync=True))
+    for _ in range(200):
+        if step.done:
+            break
+        world.pass_ms(step.ms)
+        step = finished(advance(ports, group.trade.analysis_id))
+    assert (step.done, refused, venue.position, ledger.halted) == (True, 3, D(0), ["BTCUSDT"])
+    assert ledger.reason == "unprotected"

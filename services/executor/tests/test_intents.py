@@ -116,3 +116,12 @@ def test_an_accepted_order_that_vanished_is_absent() -> None:
     for _ in range(ABSENT_ANSWERS):
         intent = not_found(intent, now_ms=0, margin_ms=500)
     assert intent.state == "ABSENT"
+
+
+def test_only_answers_in_a_row_make_an_order_absent() -> None:
+    seen = ConditionalReport(venue_id="1", client_id="p95s", symbol="BTCUSDT", state="OPEN", quantity=D(1))
+    stop = in_state("OPEN", role="stop")
+    for _ in range(5):
+        stop = not_found(stop, 100_000, 10)
+        stop = seen_conditional(stop, seen, 100_000, listed=True)
+    assert (stop.state, stop.not_found) == ("OPEN", 0)

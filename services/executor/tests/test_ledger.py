@@ -329,3 +329,22 @@ async def test_a_foreign_position_stops_entries_but_softens_no_halt(opened: Open
     await set_mode(opened.writer.engine, "account", "FLATTEN", "test")
     await opened.ledger.restrict("foreign", "BTCUSDT")
     assert (await opened.ledger.modes()).account == "FLATTEN"
+
+
+@pytest.mark.parametrize("filled_first", [True, False])
+async def test_fees_are_told_while_the_trade_is_open(opened: Opened, decision: Make, filled_first: bool) -> None:
+    """The exchange's list of trades may be read before or after the order is known to be filled."""
+    made = decision()
+    entry_fill = [fill(1, "BUY", "1000", "71")]
+    if filled_first:
+        await entered(opened, made)
+        await opened.ledger.save_fills(made.analysis.id, entry_fill)
+    else:
+        await opened.ledger.decide([made], None, Modes())
+        await opened.ledger.save_fills(made.analysis.id, entry_fill)
+        before = await opened.ledger.group(made.analysis.id)
+        sent = move(before.entry, "SENT", signed_ms=NOW_MS, deadline_ms=NOW_MS + 5_000)
+        filled = move(sent, "FILLED", filled=D("0.2"), order_id="71", average_price=D(1_000), updated_ms=NOW_MS + 9)
+        await opened.ledger.record(before, with_intent(before, filled, NOW_MS + 9))
+    assert [row["fees"] for row in await rows(opened, "select fees from ledger.positions")] == [D("0.1")]
+    assert [row["fee"] for row in await rows(opened, "select fee from ledger.trades")] == [D("0.1")]

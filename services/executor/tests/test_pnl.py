@@ -64,3 +64,8 @@ def test_long_and_short_of_the_same_trades_sum_to_zero(pairs: list[tuple[Decimal
     long = result([one for a, b in pairs for one in (fill("BUY", "1", str(a)), fill("SELL", "1", str(b)))], "LONG")
     short = result([one for a, b in pairs for one in (fill("SELL", "1", str(a)), fill("BUY", "1", str(b)))], "SHORT")
     assert abs(long.gross + short.gross) < D("1e-15")
+
+
+def test_a_closed_trade_leaves_no_dust_of_a_division() -> None:
+    made = result([fill("BUY", "0.1", "100.1"), fill("BUY", "0.2", "100.3"), fill("SELL", "0.3", "101")], "LONG")
+    assert str(made.gross) == "0.23"

@@ -566,15 +566,18 @@ async def test_a_strangers_position_is_found_before_the_first_entry(stand: Stand
 
 async def test_a_leftover_stop_is_cancelled_although_its_symbol_is_held(stand: Stand, an_analysis: Make) -> None:
     await stand.start_executor()
-    name = await stand.say(an_analysis, "BTCUSDT", hold_ms=600_000, position_fraction=0.019, price=90_000.0)
-    price = D(str(round(await stand.price("BTCUSDT") * 0.9)))
-    await stand.venue.place_conditional(by_a_person(stand, "p95sleftover", "stop", trigger_price=price))
+    name = await stand.say(an_analysis, "ETHUSDT", hold_ms=600_000)
+    await stand.until_trade(name, "PROTECTED")
+    price = D(round(await stand.price("ETHUSDT") * 0.9))
+    stop = by_a_person(stand, "p95sleftover", "stop", symbol="ETHUSDT", trigger_price=price)
+    await stand.venue.place_conditional(stop)
+    assert len(await stand.venue.open_conditionals("ETHUSDT")) == 3
 
     async def gone() -> bool:
         return all(one.client_id != "p95sleftover" for one in await stand.venue.open_conditionals(None))
 
     await until(gone, 10, "the leftover stop to be cancelled")
-    assert name
+    assert len(await stand.venue.open_conditionals("ETHUSDT")) == 2
 
 
 async def test_a_trade_that_nobody_drives_is_taken_up(stand: Stand, an_analysis: Make, rules: Rules) -> None:

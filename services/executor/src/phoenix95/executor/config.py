@@ -1,6 +1,7 @@
 """The executor's settings: `P95_EXECUTOR_*`."""
 
 from decimal import Decimal
+from math import inf
 from typing import Annotated
 
 import msgspec
@@ -15,6 +16,8 @@ Ms = Annotated[int, msgspec.Meta(ge=1)]
 
 # the exchange may hold a request this many receive windows longer than it says
 MARGIN_WINDOWS = 2
+BACKEND_MS = 10_000  # how long Binance's own backend may take, whatever the window
+LIVE_UNCERTAINTY_MAX_MS = 250.0
 
 
 class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -62,13 +65,13 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
             exposure_max=Decimal(str(self.max_exposure_percent)),
             positions_max=self.max_active_positions,
             # scaled with the window: where exchange time runs faster, so does its error
-            uncertainty_max_ms=self.recv_window_ms / 20,
+            uncertainty_max_ms=min(self.recv_window_ms / 20, LIVE_UNCERTAINTY_MAX_MS if self.mode == "live" else inf),
         )
 
     def bounds(self) -> Bounds:
         """An outcome can be unknown for as long as the receive window, so nothing is given up on sooner."""
         return Bounds(
             naked_ms=max(self.naked_ms, self.recv_window_ms),
-            margin_ms=MARGIN_WINDOWS * self.recv_window_ms,
+            margin_ms=max(MARGIN_WINDOWS * self.recv_window_ms, BACKEND_MS if self.mode == "live" else 0),
             poll_ms=self.poll_ms,
         )

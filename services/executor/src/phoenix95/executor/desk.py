@@ -43,6 +43,7 @@ class Desk:
         if driver is None:
             driver = _Driver(symbol)
             if self._stop.is_set():
+                driver.settled.set()
                 return driver.settled
             self._drivers[analysis_id] = driver
             self._tasks.create_task(self._drive(analysis_id, driver), name=f"trade {analysis_id}")

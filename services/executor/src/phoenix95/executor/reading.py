@@ -21,7 +21,7 @@ from phoenix95.executor.core.candidate import Limits
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ports import Ports, Venue, VenueAccount
-from phoenix95.executor.protocol.intake import Standing, take, take_by_hand
+from phoenix95.executor.protocol.intake import Standing, as_text, body, take, take_by_hand
 
 SYMBOLS_EVERY_S: Final = 1.0
 REGRESSED_EVERY_S: Final = 5.0
@@ -109,7 +109,7 @@ class Commands:
     async def obey(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
         """Act on one entry; the stored offset follows. What nobody can read is kept as a dead letter."""
         try:
-            command = command_decoder.decode(fields.get(b"d", b""))
+            command = command_decoder.decode(body(fields))
             if isinstance(command, ClosePosition):
                 await self._ledger.close_by_command(keys.COMMAND, entry_id, command.symbol, command.reason)
                 self._desk.hint(command.symbol)
@@ -118,8 +118,9 @@ class Commands:
             else:
                 await self._ledger.skip_to(keys.COMMAND, entry_id)
         except (msgspec.MsgspecError, UnicodeDecodeError, BadMessage) as error:
-            text = {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}
-            letter = DeadLetter(source=keys.COMMAND, entry_id=entry_id, error=str(error), fields=text, attempts=1)
+            letter = DeadLetter(
+                source=keys.COMMAND, entry_id=entry_id, error=str(error), fields=as_text(fields), attempts=1
+            )
             await self._ledger.skip_to(keys.COMMAND, entry_id, letter)
 
     async def _enter(self, command: PlaceTrade, entry_id: str, standing: Standing) -> None:
@@ -139,8 +140,11 @@ class Commands:
 async def handle(
     ports: Ports, desk: Desk, stream: str, entries: list[Entry], standing: Standing, limits: Limits
 ) -> None:
-    """Work through new analyses of one stream; the stored offset follows."""
+    """Work through new analyses of one stream; the stored offset follows.
+
+    Only what is stored is begun: an analysis that is read again may be judged otherwise than the first time.
+    """
     accepted = await take(ports, stream, entries, standing=standing, limits=limits)
-    symbol = stream.rsplit(":", 1)[-1]
-    for analysis_id in accepted:
-        desk.start(analysis_id, symbol)
+    if accepted:
+        for group in await ports.ledger.active_groups():
+            desk.start(group.trade.analysis_id, group.trade.symbol)

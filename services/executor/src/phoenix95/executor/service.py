@@ -37,6 +37,7 @@ from phoenix95.executor.venue.user_stream import follow
 
 READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
 RECOVERY_FIRST_S: Final = 2.0  # what comes in waits this long for the recovery; later it is refused by the gate
+FIRST_SWEEP_AGAIN_S: Final = 1.0
 HEARTBEAT_S: Final = 2.0
 VERSION: Final = "0.1.0"
 
@@ -78,6 +79,7 @@ class _Executor:
         self._ledger = PostgresLedger(writer)
         self._account = AccountView(venue)
         self._recovered = asyncio.Event()
+        self._swept = asyncio.Event()
         self._limits = settings.limits()
         self._ports = Ports(
             ledger=self._ledger,
@@ -112,11 +114,10 @@ class _Executor:
             desk = Desk(self._ports, trades, self._stop)
             # Redis may be away: what is under way is protected all the same
             outer.create_task(self._with_redis(desk), name="redis")
-            outer.create_task(self._sweeping(desk), name="sweep")
             outer.create_task(
                 follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
             )
-            await self._recover(desk)
+            await self._recover(desk, outer)
             await self._stop.wait()
 
     async def _greet(self) -> None:
@@ -129,16 +130,18 @@ class _Executor:
                 raise ConfigError(f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused: {refusal}") from refusal
             raise ConfigError(f"account {self._settings.account}: hedge mode is refused: {refusal}") from refusal
 
-    async def _recover(self, desk: Desk) -> None:
-        """Resume every trade under way. Entries wait until each is protected or over."""
+    async def _recover(self, desk: Desk, outer: asyncio.TaskGroup) -> None:
+        """Resume every trade under way. Entries wait until each is protected or over, and for the first sweep."""
 
         async def load() -> list[asyncio.Event]:
             await self._ledger.restamp_naked(self._clock.now_ms())
             return [desk.start(one.trade.analysis_id, one.trade.symbol) for one in await self._ledger.active_groups()]
 
         settled = await forever(load, name="ledger", stop=self._stop, health=self._context.health)
+        outer.create_task(self._sweeping(desk), name="sweep")
         for event in settled:
             await event.wait()
+        await self._swept.wait()
         if settled:
             structlog.get_logger().info("recovered", trades=len(settled))
         self._recovered.set()
@@ -202,15 +205,19 @@ class _Executor:
         return Standing(await self._account.get(), not_ready)
 
     async def _sweeping(self, desk: Desk) -> None:
-        log, suspects = structlog.get_logger(), Suspects()
+        log = structlog.get_logger()
+        suspects: Suspects | None = None
         while not self._stop.is_set():
             try:
                 suspects, told = await sweep(self._ports, self._ledger, self._writer, desk, suspects)
                 self._account.put(told)
+                self._swept.set()
                 self._context.health.progress("sweep")
             except (TransientError, VenueRejected) as error:
                 log.warning("sweep_failed", reason=str(error))
-            await pause(self._stop, self._settings.reconcile_ms / 1000)
+            every_s = self._settings.reconcile_ms / 1000
+            await pause(self._stop, every_s if self._swept.is_set() else min(every_s, FIRST_SWEEP_AGAIN_S))
+        self._swept.set()  # nobody waits for it any more
 
     async def _beating(self, redis: Connection) -> None:
         context = self._context

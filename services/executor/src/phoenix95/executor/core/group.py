@@ -107,8 +107,8 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def protected(self) -> bool:
-        """Whether a stop was seen in the exchange's open list, of whatever size."""
-        return any(stop.state == "OPEN" for stop in self.of("stop"))
+        """Whether stops that were seen in the exchange's open list cover all that is held."""
+        return sum((stop.quantity for stop in self.of("stop") if stop.state == "OPEN"), ZERO) >= self.held > 0
 
 
 def with_intent(group: Group, changed: Intent, now_ms: int) -> Group:

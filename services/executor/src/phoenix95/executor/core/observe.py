@@ -60,7 +60,7 @@ def seen_conditional(intent: Intent, report: ConditionalReport, now_ms: int, *, 
     if state == "OPEN" and not listed and intent.state != "OPEN":
         state = "ACCEPTED"
     if state == intent.state:
-        return intent
+        return msgspec.structs.replace(intent, not_found=0)  # only answers in a row count
     return move(intent, state, venue_id=report.venue_id, updated_ms=now_ms, not_found=0)
 
 

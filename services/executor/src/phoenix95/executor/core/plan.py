@@ -138,9 +138,10 @@ def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) ->
     refusals = [one.refusal for one in group.of("stop") if one.state == "REJECTED"]
     if modes.flattening(trade.symbol):
         return BeginClose("flatten")
-    if WOULD_TRIGGER in refusals and not group.protected:
+    unsecured = _good(group.of("stop"), group.held) is None
+    if WOULD_TRIGGER in refusals and unsecured:
         return BeginClose("stop_loss")
-    if len(refusals) >= bounds.refusals_max and not group.protected:
+    if len(refusals) >= bounds.refusals_max and unsecured:
         return BeginClose("unprotected", halt=f"the exchange refused {len(refusals)} stops, last code {refusals[-1]}")
     since = trade.naked_since_ms
     if since is not None and now_ms - since > bounds.naked_ms:

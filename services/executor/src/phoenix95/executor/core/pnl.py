@@ -2,12 +2,15 @@
 
 from collections.abc import Iterable
 from decimal import Decimal
+from typing import Final
 
 import msgspec
 
 from phoenix95.common.money import ZERO
 from phoenix95.executor.core.group import Fill
 from phoenix95.executor.core.intents import PositionSide
+
+QUOTE: Final = "USDT"
 
 
 class Result(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,7 +35,7 @@ class Result(msgspec.Struct, frozen=True, kw_only=True):
         return self.entered - self.exited
 
 
-def result(fills: Iterable[Fill], position_side: PositionSide, quote: str = "USDT") -> Result:
+def result(fills: Iterable[Fill], position_side: PositionSide, quote: str = QUOTE) -> Result:
     """Fold the fills of one trade. The gross result is of the closed part, at the average entry."""
     opening = "BUY" if position_side == "LONG" else "SELL"
     sign = 1 if position_side == "LONG" else -1
@@ -51,7 +54,8 @@ def result(fills: Iterable[Fill], position_side: PositionSide, quote: str = "USD
             taken += fill.quantity * fill.price
     entry_price = paid / entered if entered else None
     exit_price = taken / exited if exited else None
-    gross = ZERO if entry_price is None else sign * (taken - exited * entry_price)
+    # multiplied first: a trade that is closed leaves no remainder of the division
+    gross = sign * (taken - exited * paid / entered) if entered else ZERO
     return Result(
         entered=entered, exited=exited, entry_price=entry_price, exit_price=exit_price,
         fees=fees, fees_other=other, gross=gross, realized=gross - fees,

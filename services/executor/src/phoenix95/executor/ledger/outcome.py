@@ -2,16 +2,16 @@
 
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from phoenix95.common.errors import InvariantBroken
 from phoenix95.common.events import PositionChanged
 from phoenix95.common.money import ZERO, plain
 from phoenix95.executor.core.group import ExitReason, Group
-from phoenix95.executor.core.pnl import percent_of, result
+from phoenix95.executor.core.pnl import QUOTE, percent_of, result
 from phoenix95.executor.ledger.history import PositionRow
-from phoenix95.executor.ledger.models import IntentRow, SignalRow, TradeRow
+from phoenix95.executor.ledger.models import FillRow, IntentRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import changed, intent_values, when
 from phoenix95.executor.ledger.writing import Writing
 
@@ -59,6 +59,7 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
         .on_conflict_do_update(index_elements=["analysis_id"], set_={"size": size, "entry_price": price})
     )  # fmt: skip
     if opened:
+        await store_fees(writing, trade.analysis_id)
         decided_ms = await writing.session.scalar(
             update(SignalRow)
             .where(SignalRow.analysis_id == trade.analysis_id)
@@ -76,6 +77,17 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
                 side=_side(group), size=plain(entry.filled), entry_price=plain(price), request=trade.request,
             )
         )  # fmt: skip
+
+
+async def store_fees(writing: Writing, analysis_id: str) -> None:
+    """What was paid so far, also while the trade is open. A fill may be known before its position is, or after."""
+    paid = await writing.session.scalar(
+        select(func.coalesce(func.sum(FillRow.fee), ZERO)).where(
+            FillRow.analysis_id == analysis_id, FillRow.fee_asset == QUOTE
+        )
+    )
+    await writing.session.execute(update(PositionRow).where(PositionRow.analysis_id == analysis_id).values(fees=paid))
+    await writing.session.execute(update(TradeRow).where(TradeRow.analysis_id == analysis_id).values(fee=paid))
 
 
 async def protected(writing: Writing, analysis_id: str, now_ms: int) -> None:

@@ -160,6 +160,7 @@ class PostgresLedger:
                 insert(FillRow).on_conflict_do_nothing(),
                 [fill_values(fill, self._account, analysis_id) for fill in fills],
             )
+            await outcome.store_fees(writing, analysis_id)
 
     async def last_trade_id(self, symbol: str) -> int | None:
         async with self._writer.read("last fill") as session:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from phoenix95.common.errors import BadMessage
 from phoenix95.common.events import Ack, Analysis, Marker, PlaceTrade
 from phoenix95.common.wire import engine_output_decoder
 from phoenix95.executor.core.book import exposures
@@ -55,10 +56,10 @@ async def take(
     read_to: str | None = None
     for entry_id, fields in entries:
         try:
-            event = engine_output_decoder.decode(fields.get(b"d", b""))
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            event = engine_output_decoder.decode(body(fields))
+        except (msgspec.MsgspecError, UnicodeDecodeError, BadMessage) as error:
             await _flush(ports, stream, waiting, read_to, modes)
-            await ports.ledger.poison(stream, entry_id, _as_text(fields), str(error), ports.clock.now_ms())
+            await ports.ledger.poison(stream, entry_id, as_text(fields), str(error), ports.clock.now_ms())
             read_to = None
             continue
         read_to = entry_id
@@ -150,5 +151,18 @@ async def _flush(ports: Ports, stream: str, waiting: list[Decision], read_to: st
         waiting.clear()
 
 
-def _as_text(fields: dict[bytes, bytes]) -> dict[str, str]:
-    return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in fields.items()}
+def body(fields: dict[bytes, bytes]) -> bytes:
+    """An entry's event, undecoded. Raises BadMessage for a NUL: no text in Postgres can hold one."""
+    found = fields.get(b"d", b"")
+    if b"\0" in found or b"\\u0000" in found:
+        raise BadMessage("entry", "a NUL character in it")
+    return found
+
+
+def as_text(fields: dict[bytes, bytes]) -> dict[str, str]:
+    """What nobody can read, in a form that can be kept."""
+    return {_shown(key): _shown(value) for key, value in fields.items()}
+
+
+def _shown(raw: bytes) -> str:
+    return raw.decode(errors="replace").replace("\0", "\ufffd")
