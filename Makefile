@@ -44,11 +44,11 @@ arch: install ## Who may import whom (import-linter)
 	@.venv/bin/lint-imports
 
 unit: install ## Unit and integration tests, on a real Redis and Postgres
-	@$(PY) -m pytest -q -n 3 --dist loadgroup -m "not e2e" $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n 3 -m "not e2e" $(PYTEST_ARGS)
 
 e2e: install ## The whole system as processes, and its dashboard in a browser
 	@scripts/system-packages --browser
-	@$(PY) -m pytest -q -n 2 --dist loadfile -m e2e tests $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n 2 --dist loadfile -m e2e tests cli $(PYTEST_ARGS)
 
 lock: install ## Resolve the dependencies again: requirements/*.lock
 	@scripts/lock $(SERVICES)
