@@ -68,7 +68,7 @@ def test_only_the_gateway_is_published_and_only_on_loopback() -> None:
     assert list(published) == ["gateway"]
     assert all(port.startswith("127.0.0.1:") for port in published["gateway"])
     assert COMPOSE["networks"]["inner"] == {"internal": True}
-    assert [name for name, row in CONTAINERS.items() if row["networks"] != ["inner"]] == ["gateway"]
+    assert [name for name, row in CONTAINERS.items() if row["networks"] != ["inner"]] == ["monitor", "gateway"]
     assert not any("network_mode" in row for row in CONTAINERS.values())
 
 

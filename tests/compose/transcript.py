@@ -48,7 +48,8 @@ It needs a Docker engine with Compose 1.29 or later. `P95_COMPOSE` names the com
   can enter. Keep them as long as the volumes: the database knows its passwords. Each container sees its own alone.
 - **Rights.** Our containers run as user 10095 without any capability, on a read-only file system. Redis has a user for
   each service, made from the table of streams; in Postgres the executor owns the ledger, the monitor adds rows and
-  the gateway reads. The network is cut off from the outside, and only the gateway is published, on loopback.
+  the gateway reads. The network is cut off from the outside, but for the monitor, which sends notifications, and the
+  gateway, which alone is published, on loopback.
 - **Updates.** `git pull && make down up`: the images, the tables and the rights are then those of the new code.
 
 Below is a run as it was, written by `tests/compose/transcript.py`. Calls of the API are shown as curl makes them, and
