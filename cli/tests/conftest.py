@@ -36,6 +36,11 @@ class Said(NamedTuple):
         return json.loads(self.out)
 
 
+def hear_ctrl_c() -> None:
+    """For a new process: what runs in the background of a shell ignores Ctrl-C, and hands that on."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Commands:
     """Runs `phoenix95` with the data folder of a running system; `columns` is the terminal's width."""
 
@@ -64,7 +69,9 @@ class Commands:
     def start(self, *words: str) -> "subprocess.Popen[str]":
         """One that goes on until it is stopped."""
         command = [*CLI, *words, "--data", str(self.data)]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
+        )
 
 
 @pytest.fixture(scope="session")

@@ -209,7 +209,10 @@ def test_monitor_is_a_live_screen_until_ctrl_c(phoenix95):
     master, slave = pty.openpty()
     command = [*CLI, "monitor", "--interval", "0.2", "--data", str(phoenix95.data)]
     env = {**os.environ, "COLUMNS": "120", "LINES": "45", "TERM": "xterm"}
-    live = subprocess.Popen(command, stdout=slave, stdin=slave, stderr=slave, env=env)
+    live = subprocess.Popen(
+        command, stdout=slave, stdin=slave, stderr=slave, env=env,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     os.close(slave)
     shown = b""
     while shown.count(b"last decisions") < 3:  # three looks
