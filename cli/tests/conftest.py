@@ -66,12 +66,10 @@ class Commands:
         assert "Traceback" not in done.stderr, done.stderr
         return Said(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
-        """One that goes on until it is stopped."""
-        command = [*CLI, *words, "--data", str(self.data)]
-        return subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=hear_ctrl_c
-        )
+    def start(self, *words: str, **how: Any) -> "subprocess.Popen[Any]":
+        """One that goes on until it is stopped. `how` replaces the pipes: see `subprocess.Popen`."""
+        how = how or {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        return subprocess.Popen([*CLI, *words, "--data", str(self.data)], preexec_fn=hear_ctrl_c, **how)
 
 
 @pytest.fixture(scope="session")

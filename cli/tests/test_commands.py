@@ -5,14 +5,11 @@ import json
 import os
 import pty
 import signal
-import subprocess
-import sys
 import time
 
 import pytest
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(150)]
-CLI = [sys.executable, "-m", "phoenix95.cli"]
 ALL = {"BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "XRPUSDT"}
 
 
@@ -207,12 +204,8 @@ def test_monitor_where_nobody_sees_it_live_shows_one_screen_and_ends(phoenix95):
 
 def test_monitor_is_a_live_screen_until_ctrl_c(phoenix95):
     master, slave = pty.openpty()
-    command = [*CLI, "monitor", "--interval", "0.2", "--data", str(phoenix95.data)]
     env = {**os.environ, "COLUMNS": "120", "LINES": "45", "TERM": "xterm"}
-    live = subprocess.Popen(
-        command, stdout=slave, stdin=slave, stderr=slave, env=env,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )  # fmt: skip
+    live = phoenix95.start("monitor", "--interval", "0.2", stdout=slave, stdin=slave, stderr=slave, env=env)
     os.close(slave)
     shown = b""
     while shown.count(b"last decisions") < 3:  # three looks
