@@ -21,10 +21,10 @@ from phoenix95.common.events import Analysis, Severity
 from phoenix95.executor.core.candidate import Book, Limits, Modes
 from phoenix95.executor.core.decide import Decision, decide
 from phoenix95.executor.core.group import ExitReason, Fill, Group
-from phoenix95.executor.core.intents import TERMINAL, Intent, move
+from phoenix95.executor.core.intents import TERMINAL, Intent, Role, move
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import Bounds
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import Ports, VenueAccount, VenuePosition
 from phoenix95.executor.protocol.moves import advance
 
@@ -202,6 +202,12 @@ class MemoryVenue:
 
     async def rules(self, symbol: str) -> Rules | None:
         return None
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
+        return ()
+
+    def wait_ms(self, role: Role) -> int:
+        return 0
 
 
 class MemoryLedger:

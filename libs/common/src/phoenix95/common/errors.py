@@ -3,6 +3,7 @@
 Phoenix95Error
 ├── ConfigError        the operator's settings are wrong; exits with 2 before anything starts
 ├── TransientError     try again, with bounded and jittered back-off
+│   └── RateLimited    not looked at, so not done: the exchange wants fewer requests
 ├── BadMessage         an entry nobody can read; dead-letter it in the commit that skips it
 ├── VenueRejected      the exchange said no; definite
 ├── OutcomeUnknown     the exchange said nothing we can trust; never resend, only resolve
@@ -22,6 +23,17 @@ class ConfigError(Phoenix95Error):
 
 class TransientError(Phoenix95Error):
     """A dependency did not answer; the same call may succeed later."""
+
+
+class RateLimited(TransientError):
+    """A request was refused, or held back here, for the exchange's rate limits: it was not done.
+
+    `wait_s` is how long to wait in real seconds before another one.
+    """
+
+    def __init__(self, message: str, wait_s: float) -> None:
+        super().__init__(message)
+        self.wait_s = wait_s
 
 
 class BadMessage(Phoenix95Error):

@@ -15,10 +15,10 @@ from phoenix95.common.events import Severity
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import ExitReason, Fill, Group
-from phoenix95.executor.core.intents import Intent, PositionSide
+from phoenix95.executor.core.intents import Intent, PositionSide, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import Bounds
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.sizing import Bracket, Rules
 
 
 class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,7 +43,8 @@ class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Venue(Protocol):
-    """The exchange. Sending raises VenueRejected (a definite no) or OutcomeUnknown (never send it again).
+    """The exchange. Sending raises VenueRejected (a definite no), RateLimited (not looked at, so not done) or
+    OutcomeUnknown (never send it again).
 
     A read answers None only when the exchange itself said that it does not know the order.
     """
@@ -82,6 +83,14 @@ class Venue(Protocol):
 
     async def rules(self, symbol: str) -> Rules | None:
         """None: the exchange does not know the symbol."""
+        ...
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
+        """The tiers of the maintenance margin, lowest first; empty: the exchange does not know the symbol."""
+        ...
+
+    def wait_ms(self, role: Role) -> int:
+        """How long, in real ms, a request of this role must be held back for the exchange's rate limits; mostly 0."""
         ...
 
 

@@ -11,8 +11,22 @@ from phoenix95.common.money import floor_to
 MIN_NOTIONAL_MARGIN: Final = Decimal("1.01")
 
 
+class Lot(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter of quantities: multiples of `step` between `least` and `most`, in base units."""
+
+    step: Decimal
+    least: Decimal
+    most: Decimal
+
+
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
-    """What the exchange demands of a symbol's orders. Steps and limits are those of market orders."""
+    """What the exchange demands of a symbol's orders. `quantity_*` hold for market orders: the narrower of both lots.
+
+    `status` is the exchange's own word, `trading` whether it is TRADING. `delivery_ms` is when the contract ends, far
+    in the future for a perpetual; None: not told. `lot` is LOT_SIZE (limit orders), `market_lot` MARKET_LOT_SIZE. An
+    order's price must be a multiple of `price_tick` within `price_min` and `price_max`, and within `percent_down` and
+    `percent_up` times the mark price (PERCENT_PRICE). None: the exchange has no such filter.
+    """
 
     symbol: str
     trading: bool
@@ -21,6 +35,26 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     quantity_min: Decimal
     quantity_max: Decimal
     notional_min: Decimal
+    status: str = "TRADING"
+    contract_type: str = "PERPETUAL"
+    delivery_ms: int | None = None
+    lot: Lot | None = None
+    market_lot: Lot | None = None
+    price_min: Decimal | None = None
+    price_max: Decimal | None = None
+    percent_down: Decimal | None = None
+    percent_up: Decimal | None = None
+
+
+class Bracket(msgspec.Struct, frozen=True, kw_only=True):
+    """A tier of the maintenance margin: a notional in [`floor`, `cap`) needs `rate` of it less `cum`, and allows
+    `leverage` at most."""
+
+    leverage: int
+    floor: Decimal
+    cap: Decimal
+    rate: Decimal
+    cum: Decimal
 
 
 class Sized(msgspec.Struct, frozen=True, kw_only=True):

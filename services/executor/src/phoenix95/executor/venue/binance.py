@@ -1,29 +1,27 @@
 """The venue port over Binance USD-M futures in hedge mode, isolated margin."""
 
-import time
 from collections.abc import Callable
 from typing import Any, Final, TypeVar
 
 from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.money import plain
 from phoenix95.executor.core.group import Fill
-from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
 from phoenix95.executor.venue.codes import ALREADY_SO
 from phoenix95.executor.venue.exchange import Requests, decoded
 from phoenix95.executor.venue.payloads import (
     Account,
     AlgoOrder,
-    ExchangeInfo,
     Order,
     PositionRisk,
     UserTrade,
 )  # fmt: skip
+from phoenix95.executor.venue.reference import Reference
 
 FILLS_PAGE: Final = 1000
-RULES_MAX_AGE_S: Final = 600.0
 ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET"}
 
 T = TypeVar("T")
@@ -37,8 +35,7 @@ class Binance:
         self._now_ms = now_ms
         self._recv_window_ms = recv_window_ms
         self._prepared: dict[str, int] = {}
-        self._rules: dict[str, Rules] = {}
-        self._rules_at_s: float | None = None
+        self.reference = Reference(requests, self._stamp)
 
     async def use_hedge_mode(self) -> None:
         """Both sides of a symbol apart. Raises VenueRejected when the account's positions forbid the change."""
@@ -134,15 +131,13 @@ class Binance:
         return decoded(Account, await self._ask("fapiPrivateV3GetAccount", {}), "account").account()
 
     async def rules(self, symbol: str) -> Rules | None:
-        """From exchangeInfo, read again after ten minutes, or at once for a symbol that it did not have."""
-        age_s = None if self._rules_at_s is None else time.monotonic() - self._rules_at_s
-        if age_s is None or age_s > RULES_MAX_AGE_S or (symbol not in self._rules and age_s > 5):
-            info: ExchangeInfo = decoded(
-                ExchangeInfo, await self._requests.read("fapiPublicGetExchangeInfo", {}), "exchange info"
-            )
-            self._rules = {one.symbol: one.rules() for one in info.symbols}
-            self._rules_at_s = time.monotonic()
-        return self._rules.get(symbol)
+        return await self.reference.rules(symbol)
+
+    async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
+        return await self.reference.brackets(symbol)
+
+    def wait_ms(self, role: Role) -> int:
+        return 0
 
     async def listen_key(self) -> str:
         """The key of the user stream; asking again gives the same one and keeps it alive."""

@@ -26,6 +26,10 @@ _DEFINITE_5XX_CODES: Final = frozenset({-1001, -1008})
 _DEFINITE_5XX_TEXTS: Final = ("service unavailable.", "internal error; unable to process")
 
 CREDENTIALS: Final = frozenset({-1022, -2014, -2015})
+# lot, tick, price band, notional, symbol or its status: the rules that we hold may be old
+RULES_CHANGED: Final = frozenset(
+    {-1111, -1121, -4001, -4002, -4003, -4004, -4005, -4013, -4014, -4016, -4023, -4024, -4140, -4141, -4164}
+)
 ALREADY_SO: Final = frozenset({-4046, -4059})  # margin type and position mode are what they should be
 
 

@@ -11,7 +11,7 @@ from phoenix95.common.money import ZERO
 from phoenix95.executor.core.group import Fill
 from phoenix95.executor.core.intents import PositionSide
 from phoenix95.executor.core.observe import ConditionalReport, Report
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.sizing import Bracket, Lot, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
 
 OrderState = Literal["OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "EXPIRED"]
@@ -155,30 +155,78 @@ class Account(msgspec.Struct, rename="camel"):
 class Filter(msgspec.Struct, rename="camel"):
     filter_type: str
     tick_size: Decimal = ZERO
+    min_price: Decimal = ZERO
+    max_price: Decimal = ZERO
     step_size: Decimal = ZERO
     min_qty: Decimal = ZERO
     max_qty: Decimal = ZERO
     notional: Decimal = ZERO
+    multiplier_up: Decimal = ZERO
+    multiplier_down: Decimal = ZERO
+
+    def lot(self) -> Lot:
+        return Lot(step=self.step_size, least=self.min_qty, most=self.max_qty)
 
 
 class Symbol(msgspec.Struct, rename="camel"):
     symbol: str
     status: str
     filters: list[Filter]
+    contract_type: str = ""
+    delivery_date: int | None = None
 
-    def rules(self) -> Rules:
+    def rules(self) -> Rules | None:
+        """None for what has no prices or lots yet: nothing can be ordered there."""
         by_type = {one.filter_type: one for one in self.filters}
-        lot = by_type.get("MARKET_LOT_SIZE") or by_type["LOT_SIZE"]
-        plain_lot = by_type.get("LOT_SIZE", lot)
+        if not {"PRICE_FILTER", "LOT_SIZE"} <= by_type.keys():
+            return None
+        prices, percent = by_type["PRICE_FILTER"], by_type.get("PERCENT_PRICE")
+        plain_lot = by_type["LOT_SIZE"].lot()
+        market_lot = by_type["MARKET_LOT_SIZE"].lot() if "MARKET_LOT_SIZE" in by_type else plain_lot
         return Rules(
             symbol=self.symbol,
             trading=self.status == "TRADING",
-            price_tick=by_type["PRICE_FILTER"].tick_size,
-            quantity_step=max(lot.step_size, plain_lot.step_size),
-            quantity_min=max(lot.min_qty, plain_lot.min_qty),
-            quantity_max=min(lot.max_qty, plain_lot.max_qty),
+            price_tick=prices.tick_size,
+            quantity_step=max(market_lot.step, plain_lot.step),
+            quantity_min=max(market_lot.least, plain_lot.least),
+            quantity_max=min(market_lot.most, plain_lot.most),
             notional_min=by_type["MIN_NOTIONAL"].notional if "MIN_NOTIONAL" in by_type else ZERO,
+            status=self.status,
+            contract_type=self.contract_type,
+            delivery_ms=self.delivery_date,
+            lot=plain_lot,
+            market_lot=market_lot,
+            # a limit of 0 is the exchange's way to say that there is none
+            price_min=prices.min_price or None,
+            price_max=prices.max_price or None,
+            percent_down=None if percent is None else percent.multiplier_down,
+            percent_up=None if percent is None else percent.multiplier_up,
         )
+
+
+class Tier(msgspec.Struct, rename="camel"):
+    initial_leverage: int
+    notional_cap: Decimal
+    notional_floor: Decimal
+    maint_margin_ratio: Decimal
+    cum: Decimal
+
+    def bracket(self) -> Bracket:
+        return Bracket(
+            leverage=self.initial_leverage,
+            floor=self.notional_floor,
+            cap=self.notional_cap,
+            rate=self.maint_margin_ratio,
+            cum=self.cum,
+        )
+
+
+class Tiers(msgspec.Struct):
+    symbol: str
+    brackets: list[Tier]
+
+    def sorted(self) -> tuple[Bracket, ...]:
+        return tuple(sorted((one.bracket() for one in self.brackets), key=lambda one: one.floor))
 
 
 class ExchangeInfo(msgspec.Struct):
