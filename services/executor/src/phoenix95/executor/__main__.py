@@ -1,4 +1,4 @@
-"""`python -m phoenix95.executor` runs the service; `migrate` brings the schema up to date; `control` halts, resumes."""
+"""`python -m phoenix95.executor` runs the service; the other commands are for operators."""
 
 import argparse
 import asyncio
@@ -23,6 +23,11 @@ def main() -> None:
     control.add_argument("mode", choices=MODES)
     control.add_argument("--symbol", default="account", help="only this symbol (default: the whole account)")
     control.add_argument("--reason", default="by the operator")
+    direct = commands.add_parser("flatten", help="close everything directly at the exchange; needs only its keys")
+    direct.add_argument("--symbol", help="only this symbol (default: everything)")
+    direct.add_argument("--yes", action="store_true", help="do not ask")
+    direct.add_argument("--dry-run", action="store_true", help="only show what there is")
+    direct.add_argument("--for", dest="seconds", type=float, default=60.0, help="seconds to go on trying (default: 60)")
     arguments = parser.parse_args()
     if arguments.command is None:
         from phoenix95.executor.service import run
@@ -36,6 +41,11 @@ def main() -> None:
 
 
 def _once(arguments: argparse.Namespace) -> None:
+    if arguments.command == "flatten":
+        from phoenix95.executor.offline.commands import flatten_direct
+
+        given = {name: getattr(arguments, name) for name in ("symbol", "yes", "dry_run", "seconds")}
+        sys.exit(flatten_direct(**given))
     settings = load(ExecutorSettings, "executor", os.environ)
     require(settings, "postgres_url")
     if arguments.command == "migrate":

@@ -1,0 +1,161 @@
+"""`flatten --direct`: close everything, with nothing but the exchange and its keys."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
+from phoenix95.executor.config import ExecutorSettings
+from phoenix95.executor.core.flatten import Held, Resting, work
+from phoenix95.executor.offline.table import table
+from phoenix95.executor.offline.where import need_keys
+from phoenix95.executor.venue.codes import CREDENTIALS
+from phoenix95.executor.venue.direct import Direct
+from phoenix95.executor.venue.exchange import Requests
+
+ROUND_S: Final = 0.3
+SURE_LOOKS: Final = 2  # flat in so many looks in a row: an order that was on its way shows in the second
+ERRORS: Final = (TransientError, OutcomeUnknown, VenueRejected)
+
+Say = Callable[[str], None]
+Confirm = Callable[[str], bool]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True):
+    """How it ended. `flat`: nothing was held and nothing was open in the last two looks."""
+
+    flat: bool
+    closed: int
+    cancelled: int
+    rounds: int
+    left: tuple[str, ...] = ()
+    last_error: str | None = None
+
+
+async def flatten(
+    settings: ExecutorSettings, *, symbol: str | None, seconds: float, dry_run: bool, say: Say, confirm: Confirm
+) -> Done:
+    """Show everything, ask, then close and cancel until flat or until `seconds` have passed.
+
+    `symbol` limits it to one. Raises ConfigError for keys that are missing or refused, TransientError when the
+    exchange cannot be asked at all.
+    """
+    need_keys(settings)
+    clock = exchange_clock(settings)
+    requests = Requests(settings.exchange_rest_url, settings.api_key.reveal(), settings.api_secret.reveal())
+    try:
+        await _know_the_time(clock, time.monotonic() + seconds)
+        venue = Direct(requests, clock.now_ms)
+        held, resting = await _look(venue, symbol)
+        say(f"{settings.mode} account at {settings.exchange_rest_url}\n\n")
+        say(_shown(held, resting))
+        flat = not held and not resting
+        if dry_run or flat:
+            return Done(flat=flat, closed=0, cancelled=0, rounds=0, left=_names(held, resting))
+        if not confirm(f"Close {len(held)} position(s) at the market and cancel {len(resting)} order(s)?"):
+            return Done(flat=False, closed=0, cancelled=0, rounds=0, left=_names(held, resting))
+        return await _until_flat(venue, symbol, seconds, say)
+    finally:
+        await clock.aclose()
+        await requests.close()
+
+
+async def _until_flat(venue: Direct, symbol: str | None, seconds: float, say: Say) -> Done:
+    closed: set[tuple[str, str]] = set()
+    cancelled: set[str] = set()
+    end, rounds, sure, error = time.monotonic() + seconds, 0, 0, None
+    left: tuple[str, ...] = ("nothing could be looked at",)
+    while sure < SURE_LOOKS and time.monotonic() < end:
+        rounds += 1
+        try:
+            held, resting = await _look(venue, symbol)
+        except TransientError as away:
+            error = _told(say, error, str(away))
+            sure = 0
+            await asyncio.sleep(ROUND_S)
+            continue
+        left = _names(held, resting)
+        sure = 0 if left else sure + 1
+        todo = work(held, resting)
+        for order in todo.cancel:
+            try:
+                await venue.cancel(order)
+                cancelled.add(order.venue_id)
+            except ERRORS as refusal:
+                error = _told(say, error, f"cancelling {order.client_id}: {refusal}")
+        for position in todo.close:
+            try:
+                await venue.close(position)
+                closed.add(position.place)
+            except ERRORS as refusal:
+                error = _told(say, error, f"closing {position.symbol} {position.position_side}: {refusal}")
+        if sure < SURE_LOOKS:
+            await asyncio.sleep(ROUND_S)
+    return Done(
+        flat=sure >= SURE_LOOKS, closed=len(closed), cancelled=len(cancelled), rounds=rounds,
+        left=left, last_error=error,
+    )  # fmt: skip
+
+
+async def _look(venue: Direct, symbol: str | None) -> tuple[tuple[Held, ...], tuple[Resting, ...]]:
+    try:
+        # orders first: what one of them opens in between shows among the positions
+        resting, held = await venue.resting(), await venue.held()
+    except VenueRejected as refusal:
+        if refusal.code in CREDENTIALS:
+            text = f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused by the exchange: {refusal}"
+            raise ConfigError(text) from refusal
+        raise TransientError(str(refusal)) from refusal
+    return (
+        tuple(one for one in held if symbol in (None, one.symbol)),
+        tuple(one for one in resting if symbol in (None, one.symbol)),
+    )
+
+
+async def _know_the_time(clock: ExchangeClock, end: float) -> None:
+    while True:
+        try:
+            await clock.measure()
+        except TransientError:
+            if time.monotonic() > end:
+                raise
+            await asyncio.sleep(ROUND_S)
+        else:
+            return
+
+
+def _told(say: Say, before: str | None, error: str) -> str:
+    """Say each thing that goes wrong once, not at each round."""
+    if error != before:
+        say(f"  {error}; trying on\n")
+    return error
+
+
+def _names(held: tuple[Held, ...], resting: tuple[Resting, ...]) -> tuple[str, ...]:
+    positions = (f"{one.symbol} {one.position_side} {one.amount}" for one in held)
+    return (*positions, *(f"{one.symbol} {one.kind} {one.client_id}" for one in resting))
+
+
+def _shown(held: tuple[Held, ...], resting: tuple[Resting, ...]) -> str:
+    if not held and not resting:
+        return "Nothing is held and nothing is open.\n"
+    text = "No position is held.\n"
+    if held:
+        text = table(
+            ("position", "side", "amount", "entry", "mark", "unrealised"),
+            [(one.symbol, one.position_side, one.amount, one.entry_price, one.mark_price, one.unrealized)
+             for one in held],
+            numbers=("amount", "entry", "mark", "unrealised"),
+        )  # fmt: skip
+    if not resting:
+        return f"{text}\nNo order is open.\n"
+    return text + "\n" + table(
+        ("order", "type", "side", "quantity", "price", "id", "cancelled"),
+        [(one.symbol, one.kind, f"{one.side} {one.position_side}", one.quantity, one.price, one.client_id,
+          "first" if one.can_open else "when flat") for one in resting],
+        numbers=("quantity", "price"),
+    )  # fmt: skip
