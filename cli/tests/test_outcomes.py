@@ -97,7 +97,7 @@ def test_a_trade_given_up_by_the_executor_says_why(script: Script) -> None:
     assert (code, "too old" in out, "refused" in out) == (1, True, True)
 
 
-@pytest.mark.parametrize("mode", ["live", "testnet"])
+@pytest.mark.parametrize("mode", ["live", "demo"])
 def test_where_it_is_not_paper_nothing_is_sent_unless_somebody_says_yes(script: Script, mode: str) -> None:
     script.answers["GET /api/info"] = [(200, {"mode": mode})]
     code, out, err = script.run(*TRADE)

@@ -14,7 +14,7 @@ def test_it_is_not_ready_before_anything_was_checked() -> None:
 
 
 def test_each_check_is_asked_each_time() -> None:
-    health = Health("toy")
+    health = Health("toy", "paper")
     away: list[str] = ["redis is away"]
     health.check("redis", lambda: away[0] if away else None)
     health.check("exchange", lambda: None)
@@ -26,6 +26,7 @@ def test_each_check_is_asked_each_time() -> None:
     assert ready
     assert json.loads(body) == {
         "service": "toy",
+        "mode": "paper",
         "ready": True,
         "checks": {"redis": "ok", "exchange": "ok"},
         "progress_s_ago": {},

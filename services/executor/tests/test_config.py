@@ -19,7 +19,11 @@ def settings(extra: Mapping[str, str]) -> ExecutorSettings:
         ({"P95_EXECUTOR_API_KEY": ""}, "P95_EXECUTOR_API_KEY"),
         ({"P95_EXECUTOR_API_SECRET": ""}, "P95_EXECUTOR_API_SECRET"),
         ({"P95_MODE": "live"}, "P95_EXECUTOR_ALLOW_LIVE"),
-        ({"P95_EXECUTOR_HEDGE_MODE": "false"}, "P95_EXECUTOR_HEDGE_MODE"),
+        ({"P95_MODE": "demo", "P95_EXECUTOR_API_KEY": "paper-key"}, "P95_EXECUTOR_API_KEY .* P95_MODE is demo"),
+        (
+            {"P95_MODE": "live", "P95_EXECUTOR_ALLOW_LIVE": "true", "P95_EXECUTOR_API_KEY": "paper-key"},
+            "P95_EXECUTOR_API_KEY .* P95_MODE is live",
+        ),
     ],
 )
 def test_what_must_not_run_names_its_setting(extra: Mapping[str, str], named: str) -> None:
@@ -29,6 +33,12 @@ def test_what_must_not_run_names_its_setting(extra: Mapping[str, str], named: st
 
 def test_real_money_needs_both_switches() -> None:
     settings({"P95_MODE": "live", "P95_EXECUTOR_ALLOW_LIVE": "true"}).check()
+
+
+def test_demo_trading_needs_no_second_switch_but_the_exchanges_own_bounds() -> None:
+    demo = settings({"P95_MODE": "demo", "P95_EXECUTOR_RECV_WINDOW_MS": "60000"})
+    demo.check()
+    assert (demo.limits().uncertainty_max_ms, demo.bounds().margin_ms >= 10_000) == (250, True)
 
 
 def test_nothing_is_given_up_on_while_the_exchange_may_still_take_it() -> None:

@@ -32,7 +32,7 @@ ROWS_MIN: Final = 4
 HEAD_ROWS: Final = 4
 ROWS_PIPED: Final = 12
 ALERT_ROWS: Final = 5
-MODES: Final = {"paper": "bold black on yellow", "testnet": "bold black on cyan", "live": "bold white on red"}
+MODES: Final = {"paper": "bold black on yellow", "demo": "bold black on cyan", "live": "bold white on red"}
 
 
 def screen(seen: Seen, width: int, height: int | None = None) -> RenderableType:

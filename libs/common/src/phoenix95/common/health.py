@@ -13,8 +13,9 @@ STARTING: Final = "starting"
 class Health:
     """Named reasons why a service is not ready. It is not ready before the first check was given."""
 
-    def __init__(self, service: str = "") -> None:
+    def __init__(self, service: str = "", mode: str = "") -> None:
         self.service = service
+        self.mode = mode
         self.stopping = False
         self._checks: dict[str, Check] = {}
         self._progress: dict[str, float] = {}
@@ -59,6 +60,7 @@ class Health:
         now = time.monotonic()
         body = {
             "service": self.service,
+            "mode": self.mode,
             "ready": ready,
             "checks": {name: reason or "ok" for name, reason in reasons.items()},
             "progress_s_ago": {name: round(now - at, 3) for name, at in self._progress.items()},

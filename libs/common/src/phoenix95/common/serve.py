@@ -46,8 +46,11 @@ class Context(Generic[S]):
         self.instance = f"{socket.gethostname()}-{os.getpid()}"
         self.settings = settings
         self.stop = asyncio.Event()
-        self.health = Health(service)
+        self.health = Health(service, settings.mode)
         self.metrics = Metrics()
+        self.metrics.gauge("p95_mode", "1 under the mode that this process runs in", ["mode"]).labels(
+            settings.mode
+        ).set(1)
         self.log: FilteringBoundLogger = structlog.get_logger()
         self.started_wall_ms = time.time_ns() // 1_000_000
 
@@ -99,7 +102,7 @@ async def _served(
     _obey_signals(context)
     ops = OpsServer(listening, context.health, context.metrics)
     ops_task = asyncio.create_task(ops.serve(), name="ops")
-    context.log.info("started", ops=f"http://{host}:{port}", pid=os.getpid())
+    context.log.info("started", mode=context.settings.mode, ops=f"http://{host}:{port}", pid=os.getpid())
     work = asyncio.ensure_future(main(context))
     try:
         code = await _until_done(context, work, ops_task, drain_s)

@@ -14,16 +14,13 @@ from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 import msgspec
 
 from phoenix95.common.errors import ConfigError
+from phoenix95.common.modes import Mode, addresses
 from phoenix95.common.settings_registry import OPS_PORTS, SECTIONS, SETTINGS, variable
 
 CONFIG_FILE: Final = "P95_CONFIG"
 PREFIX: Final = "P95_"
 EXEMPT_PREFIX: Final = "P95_TEST_"
 FILE_SUFFIX: Final = "_FILE"
-EXCHANGE_URLS: Final = {
-    "paper": ("http://127.0.0.1:9500", "ws://127.0.0.1:9501"),
-    "live": ("https://fapi.binance.com", "wss://fstream.binance.com"),
-}
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -59,7 +56,8 @@ class Secret:
 class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What several services share.
 
-    `redis_url` is `unix:///path` or `redis://host:port/db`. Empty exchange addresses mean those of the `mode`.
+    `redis_url` is `unix:///path` or `redis://host:port/db`. Empty exchange addresses mean those of the `mode`; one that
+    contradicts it is a ConfigError.
     `partitions` is fixed for the life of a deployment.
     """
 
@@ -68,7 +66,7 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     redis_password: Secret = Secret()
     postgres_url: Secret = Secret()
     partitions: Annotated[int, msgspec.Meta(ge=1, le=100)] = 16
-    mode: Literal["paper", "live"] = "paper"
+    mode: Mode = "paper"
     exchange_rest_url: str = ""
     exchange_ws_url: str = ""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -76,9 +74,9 @@ class Common(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     http_host: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
-        rest, websocket = EXCHANGE_URLS[self.mode]
-        msgspec.structs.force_setattr(self, "exchange_rest_url", (self.exchange_rest_url or rest).rstrip("/"))
-        msgspec.structs.force_setattr(self, "exchange_ws_url", (self.exchange_ws_url or websocket).rstrip("/"))
+        rest, websocket = addresses(self.mode, self.exchange_rest_url, self.exchange_ws_url)
+        msgspec.structs.force_setattr(self, "exchange_rest_url", rest)
+        msgspec.structs.force_setattr(self, "exchange_ws_url", websocket)
 
 
 class Settings(Common, frozen=True, kw_only=True, forbid_unknown_fields=True):

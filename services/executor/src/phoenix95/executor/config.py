@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from math import inf
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -13,18 +13,21 @@ from phoenix95.executor.core.plan import Bounds
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Ms = Annotated[int, msgspec.Meta(ge=1)]
+MarginType = Literal["isolated", "cross"]
 
 # the exchange may hold a request this many receive windows longer than it says
 MARGIN_WINDOWS = 2
 BACKEND_MS = 10_000  # how long Binance's own backend may take, whatever the window
 LIVE_UNCERTAINTY_MAX_MS = 250.0
+PAPER_KEY: Final = "paper-key"  # what the paper exchange takes when nothing else was set
 
 
 class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares are of equity, but `manual_stop_percent` is of price: the stop's distance where a manual trade names none.
     `recv_window_ms` and `naked_ms` are exchange time, the other times real.
 
-    Trading with real money needs `mode` live and `allow_live` as well.
+    Trading with real money needs `mode` live and `allow_live` as well. `hedge_mode` holds long and short of a symbol
+    apart; without it (one-way mode) a symbol has one position. `margin_type` is set before each entry.
     """
 
     account: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] = "main"
@@ -32,6 +35,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     api_secret: Secret = Secret()
     allow_live: bool = False
     hedge_mode: bool = True
+    margin_type: MarginType = "isolated"
     recv_window_ms: Annotated[int, msgspec.Meta(ge=100, le=60_000_000)] = 5_000
     naked_ms: Ms = 5_000
     confidence_threshold: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.75
@@ -49,11 +53,11 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
         """Raise ConfigError for settings that must not go together."""
         if self.mode == "live" and not self.allow_live:
             raise ConfigError("P95_MODE is live: real money needs P95_EXECUTOR_ALLOW_LIVE=true as well")
-        if not self.hedge_mode:
-            raise ConfigError("P95_EXECUTOR_HEDGE_MODE: only true is supported; it makes a repeated exit harmless")
         for name in ("api_key", "api_secret"):
             if not getattr(self, name):
                 raise ConfigError(f"P95_EXECUTOR_{name.upper()} is required and not set")
+        if self.mode != "paper" and self.api_key.reveal() == PAPER_KEY:
+            raise ConfigError(f"P95_EXECUTOR_API_KEY is the paper exchange's, but P95_MODE is {self.mode}")
 
     def limits(self) -> Limits:
         return Limits(
@@ -65,13 +69,13 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
             exposure_max=Decimal(str(self.max_exposure_percent)),
             positions_max=self.max_active_positions,
             # scaled with the window: where exchange time runs faster, so does its error
-            uncertainty_max_ms=min(self.recv_window_ms / 20, LIVE_UNCERTAINTY_MAX_MS if self.mode == "live" else inf),
+            uncertainty_max_ms=min(self.recv_window_ms / 20, LIVE_UNCERTAINTY_MAX_MS if self.mode != "paper" else inf),
         )
 
     def bounds(self) -> Bounds:
         """An outcome can be unknown for as long as the receive window, so nothing is given up on sooner."""
         return Bounds(
             naked_ms=max(self.naked_ms, self.recv_window_ms),
-            margin_ms=max(MARGIN_WINDOWS * self.recv_window_ms, BACKEND_MS if self.mode == "live" else 0),
+            margin_ms=max(MARGIN_WINDOWS * self.recv_window_ms, BACKEND_MS if self.mode != "paper" else 0),
             poll_ms=self.poll_ms,
         )

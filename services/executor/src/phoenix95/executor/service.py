@@ -51,7 +51,9 @@ async def run(context: Ctx) -> None:
     engine = connect_postgres(settings.postgres_url.reveal())
     clock = exchange_clock(settings)
     requests = Requests(settings.exchange_rest_url, settings.api_key.reveal(), settings.api_secret.reveal())
-    venue = Binance(requests, clock.now_ms, settings.recv_window_ms)
+    venue = Binance(
+        requests, clock.now_ms, settings.recv_window_ms, hedge=settings.hedge_mode, margin=settings.margin_type
+    )
     try:
         ownership = await take(engine, settings.account, stop=context.stop, health=context.health)
         emitted = asyncio.Event()
@@ -121,14 +123,14 @@ class _Executor:
             await self._stop.wait()
 
     async def _greet(self) -> None:
-        """The first signed requests: they tell wrong keys, and put the account into hedge mode."""
+        """The first signed requests: they tell wrong keys, and put the account into the position mode that is set."""
         try:
             self._account.put(await self._venue.account())
-            await self._venue.use_hedge_mode()
+            await self._venue.use_position_mode()
         except VenueRejected as refusal:
             if refusal.code in CREDENTIALS:
                 raise ConfigError(f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused: {refusal}") from refusal
-            raise ConfigError(f"account {self._settings.account}: hedge mode is refused: {refusal}") from refusal
+            raise ConfigError(f"account {self._settings.account}: the position mode is refused: {refusal}") from refusal
 
     async def _recover(self, desk: Desk, outer: asyncio.TaskGroup) -> None:
         """Resume every trade under way. Entries wait until each is protected or over, and for the first sweep."""

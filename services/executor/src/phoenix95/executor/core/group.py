@@ -14,14 +14,20 @@ Stage = Literal["ENTERING", "PROTECTING", "PROTECTED", "CLOSING", "CLOSED", "FAI
 ExitReason = Literal["stop_loss", "take_profit", "time_barrier", "manual", "flatten", "unprotected", "external"]
 
 
+FillSide = Literal["LONG", "SHORT", "BOTH"]
+
+
 class Fill(msgspec.Struct, frozen=True, kw_only=True):
-    """One trade of the exchange's own list, keyed by its `trade_id`. `fee` is a cost in `fee_asset`."""
+    """One trade of the exchange's own list, keyed by its `trade_id`. `fee` is a cost in `fee_asset`.
+
+    The exchange says BOTH in one-way mode; what is stored has the side of the trade that it belongs to.
+    """
 
     trade_id: int
     order_id: str
     symbol: str
     side: Side
-    position_side: PositionSide
+    position_side: FillSide
     price: Decimal
     quantity: Decimal
     fee: Decimal

@@ -1,5 +1,7 @@
 """Asking the exchange about what is not finished, and storing its answers."""
 
+import msgspec
+
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order
@@ -58,7 +60,7 @@ async def sync_fills(ports: Ports, group: Group) -> Group:
     since_ms = min(intent.signed_ms for intent in group.intents if intent.signed_ms is not None) - ports.recv_window_ms
     after_id = await ports.ledger.last_trade_id(trade.symbol)
     found = await ports.venue.fills(trade.symbol, since_ms=since_ms, after_id=after_id)
-    new = [fill for fill in found if _belongs(fill, group, since_ms)]
+    new = [_of_trade(fill, group) for fill in found if _belongs(fill, group, since_ms)]
     ours = {intent.order_id for intent in group.intents}
     asked = group
     if any(fill.order_id not in ours for fill in new):
@@ -75,4 +77,9 @@ async def sync_fills(ports: Ports, group: Group) -> Group:
 
 
 def _belongs(fill: Fill, group: Group, since_ms: int) -> bool:
-    return fill.position_side == group.trade.position_side and fill.time_ms >= since_ms
+    return fill.position_side in (group.trade.position_side, "BOTH") and fill.time_ms >= since_ms
+
+
+def _of_trade(fill: Fill, group: Group) -> Fill:
+    """In one-way mode a symbol has one position and one trade: what happened there happened to it."""
+    return msgspec.structs.replace(fill, position_side=group.trade.position_side)

@@ -1,16 +1,16 @@
-"""The venue port over Binance USD-M futures in hedge mode, isolated margin."""
+"""The venue port over Binance USD-M futures, in hedge or one-way mode, with isolated or cross margin."""
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
-from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.money import plain
 from phoenix95.executor.core.group import Fill
 from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
-from phoenix95.executor.venue.codes import ALREADY_SO
+from phoenix95.executor.venue.codes import ALREADY_SO, MARGIN_IN_USE, MODE_IN_USE
 from phoenix95.executor.venue.exchange import Requests, decoded
 from phoenix95.executor.venue.payloads import (
     Account,
@@ -30,31 +30,57 @@ T = TypeVar("T")
 class Binance:
     """See `ports.Venue`. What is asked for carries the clock's time, so that a wrong host clock does no harm."""
 
-    def __init__(self, requests: Requests, now_ms: Callable[[], int], recv_window_ms: int) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        now_ms: Callable[[], int],
+        recv_window_ms: int,
+        *,
+        hedge: bool = True,
+        margin: Literal["isolated", "cross"] = "isolated",
+    ) -> None:
+        self._hedge, self._margin = hedge, margin
         self._requests = requests
         self._now_ms = now_ms
         self._recv_window_ms = recv_window_ms
         self._prepared: dict[str, int] = {}
         self.reference = Reference(requests, self._stamp)
 
-    async def use_hedge_mode(self) -> None:
-        """Both sides of a symbol apart. Raises VenueRejected when the account's positions forbid the change."""
+    async def use_position_mode(self) -> None:
+        """Hedge or one-way mode, as set. ConfigError when open positions or orders forbid the change."""
+        wanted = "true" if self._hedge else "false"
         answer = await self._ask("fapiPrivateGetPositionSideDual", {})
-        if not (isinstance(answer, dict) and str(answer.get("dualSidePosition")).lower() == "true"):
-            await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": "true"})
+        if isinstance(answer, dict) and str(answer.get("dualSidePosition")).lower() == wanted:
+            return
+        try:
+            await self._set("fapiPrivatePostPositionSideDual", {"dualSidePosition": wanted})
+        except VenueRejected as refusal:
+            if refusal.code not in MODE_IN_USE:
+                raise
+            now = "one-way" if self._hedge else "hedge"
+            raise ConfigError(
+                f"P95_EXECUTOR_HEDGE_MODE is {wanted}, but the account is in {now} mode and holds positions or open"
+                f" orders: close them first, or change the setting back ({refusal})"
+            ) from refusal
 
     async def prepare(self, symbol: str, leverage: int) -> None:
         if self._prepared.get(symbol) == leverage:
             return
-        await self._set("fapiPrivatePostMarginType", {"symbol": symbol, "marginType": "ISOLATED"})
+        kind = "ISOLATED" if self._margin == "isolated" else "CROSSED"
+        try:
+            await self._set("fapiPrivatePostMarginType", {"symbol": symbol, "marginType": kind})
+        except VenueRejected as refusal:
+            if refusal.code not in MARGIN_IN_USE:
+                raise
+            said = f"P95_EXECUTOR_MARGIN_TYPE is {self._margin}, but positions or open orders forbid the change"
+            raise VenueRejected(refusal.code, f"{said}: {refusal.message}") from refusal
         await self._set("fapiPrivatePostLeverage", {"symbol": symbol, "leverage": leverage})
         self._prepared[symbol] = leverage
 
     async def place(self, intent: Intent) -> Report:
         params = {
             **_signed(intent),
-            "side": intent.side,
-            "positionSide": intent.position_side,
+            **self._side(intent),
             "type": "MARKET",
             "quantity": plain(intent.quantity),
             "newClientOrderId": intent.client_id,
@@ -70,8 +96,7 @@ class Binance:
             **_signed(intent),
             "algoType": "CONDITIONAL",
             "type": ALGO_TYPES[intent.role],
-            "side": intent.side,
-            "positionSide": intent.position_side,
+            **self._side(intent),
             "quantity": plain(intent.quantity),
             "triggerPrice": plain(intent.trigger_price),
             "workingType": "CONTRACT_PRICE",
@@ -161,6 +186,16 @@ class Binance:
                 raise
         except OutcomeUnknown as unknown:
             raise TransientError(str(unknown)) from unknown
+
+    def _side(self, intent: Intent) -> dict[str, str]:
+        """Hedge mode says which position is meant; one-way mode that an order may only reduce the one there is.
+
+        The two exclude each other: together they are refused with -1106.
+        """
+        if self._hedge:
+            return {"side": intent.side, "positionSide": intent.position_side}
+        reducing = {} if intent.role == "entry" else {"reduceOnly": "true"}
+        return {"side": intent.side, "positionSide": "BOTH", **reducing}
 
     def _stamp(self) -> dict[str, int]:
         return {"timestamp": self._now_ms(), "recvWindow": self._recv_window_ms}

@@ -30,6 +30,8 @@ CREDENTIALS: Final = frozenset({-1022, -2014, -2015})
 RULES_CHANGED: Final = frozenset(
     {-1111, -1121, -4001, -4002, -4003, -4004, -4005, -4013, -4014, -4016, -4023, -4024, -4140, -4141, -4164}
 )
+MODE_IN_USE: Final = frozenset({-4067, -4068})  # open orders, open positions
+MARGIN_IN_USE: Final = frozenset({-4047, -4048})  # the same of a symbol
 ALREADY_SO: Final = frozenset({-4046, -4059})  # margin type and position mode are what they should be
 
 

@@ -8,7 +8,7 @@ import msgspec
 from phoenix95.common.errors import TransientError
 from phoenix95.common.events import Side
 from phoenix95.common.money import ZERO
-from phoenix95.executor.core.group import Fill
+from phoenix95.executor.core.group import Fill, FillSide
 from phoenix95.executor.core.intents import PositionSide
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.sizing import Bracket, Lot, Rules
@@ -100,7 +100,7 @@ class UserTrade(msgspec.Struct, rename="camel"):
     buyer: bool = False
 
     def fill(self) -> Fill:
-        """One-way accounts say BOTH: there the side cannot be told, and we do not trade them."""
+        """One-way accounts say BOTH: the trade that holds the symbol tells whether that was long or short."""
         return Fill(
             trade_id=self.id,
             order_id=str(self.order_id),
@@ -127,7 +127,7 @@ class PositionRisk(msgspec.Struct, rename="camel"):
     def position(self) -> VenuePosition:
         return VenuePosition(
             symbol=self.symbol,
-            position_side=_position_side(self.position_side),
+            position_side=_held_side(self.position_side, self.position_amt),
             size=abs(self.position_amt),
             entry_price=self.entry_price,
             mark_price=self.mark_price,
@@ -233,9 +233,18 @@ class ExchangeInfo(msgspec.Struct):
     symbols: list[Symbol]
 
 
-def _position_side(text: str) -> PositionSide:
+def _held_side(text: str, amount: Decimal) -> PositionSide:
+    side = _position_side(text)
+    if side == "BOTH":
+        return "LONG" if amount > 0 else "SHORT"
+    return side
+
+
+def _position_side(text: str) -> FillSide:
     if text == "LONG":
         return "LONG"
     if text == "SHORT":
         return "SHORT"
-    raise TransientError(f"exchange: position side {text}; the account must be in hedge mode")
+    if text == "BOTH":
+        return "BOTH"
+    raise TransientError(f"exchange: position side {text}, which we do not know")

@@ -39,7 +39,7 @@ HEADERS: Final = {
 }
 MODES: Final = {
     "paper": ("PAPER", "simulated exchange, no real money"),
-    "testnet": ("TESTNET", "the exchange's test network, no real money"),
+    "demo": ("DEMO", "the exchange's demo trading, no real money"),
     "live": ("LIVE", "real orders, real money"),
 }
 
