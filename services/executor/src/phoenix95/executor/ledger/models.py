@@ -9,6 +9,8 @@ from sqlalchemy import BigInteger, DateTime, Identity, Index, MetaData, Numeric,
 from sqlalchemy.dialects.postgresql import DOUBLE_PRECISION, JSONB
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from phoenix95.executor.core.chain import GENESIS
+
 SCHEMA: Final = "ledger"
 TERMINAL_SQL: Final = "('FILLED', 'CANCELED', 'REJECTED', 'ABSENT', 'EXPIRED')"
 
@@ -29,7 +31,7 @@ class Base(DeclarativeBase):
 
 
 class AccountRow(Base):
-    """One account: the token of its active executor, and the last id given out on the order stream."""
+    """One account: the token of its active executor, the last id given out on the order stream, the chain's head."""
 
     __tablename__ = "accounts"
     name: Mapped[str] = mapped_column(primary_key=True)
@@ -37,6 +39,8 @@ class AccountRow(Base):
     last_event_ms: Mapped[int] = mapped_column(server_default="0")
     last_event_n: Mapped[int] = mapped_column(server_default="0")
     peak_equity: Mapped[Decimal] = mapped_column(server_default="0")
+    audit_n: Mapped[int] = mapped_column(server_default="0")
+    audit_hash: Mapped[str] = mapped_column(server_default=GENESIS)
 
 
 class ControlRow(Base):
@@ -205,3 +209,18 @@ class OutboxRow(Base):
     entry_id: Mapped[str | None]
     body: Mapped[str]
     published: Mapped[bool] = mapped_column(server_default=text("false"))
+
+
+class AuditRow(Base):
+    """One record of the chain, see `core.chain.Record`. The database appends it by itself, with each fact, and refuses
+    every change."""
+
+    __tablename__ = "audit"
+    account: Mapped[str] = mapped_column(primary_key=True)
+    n: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    ts_ms: Mapped[int]
+    kind: Mapped[str]
+    analysis_id: Mapped[str | None] = mapped_column(index=True)
+    body: Mapped[str]
+    prev_hash: Mapped[str]
+    hash: Mapped[str]

@@ -92,6 +92,8 @@ def signal_values(decision: Decision) -> dict[str, Any]:
                 "indicators": analysis.indicators,
                 "factors": analysis.factors,
                 "quality": analysis.quality,
+                "bar": analysis.bar,
+                "brier": analysis.brier,
             }
         ),
     }

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common import keys
@@ -17,6 +17,7 @@ from phoenix95.executor.ledger.connect import translated
 from phoenix95.executor.ledger.models import AccountRow, ControlRow, OutboxRow
 
 ACCOUNT_SCOPE = "account"
+AUDITED_AS = "phoenix95.account"  # a setting of the transaction: whose chain its facts belong to
 
 
 class Writing:
@@ -75,7 +76,11 @@ class Writer:
         async with translated(what), AsyncSession(self.engine) as session, session.begin():
             row = (
                 await session.execute(
-                    select(AccountRow.last_event_ms, AccountRow.last_event_n)
+                    select(
+                        AccountRow.last_event_ms,
+                        AccountRow.last_event_n,
+                        func.set_config(AUDITED_AS, AccountRow.name, True),
+                    )
                     .where(AccountRow.name == self.account, AccountRow.token == self.token)
                     .with_for_update()
                 )
