@@ -22,10 +22,11 @@ from phoenix95.executor.core.intents import move
 from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger import history
 from phoenix95.executor.ledger.connect import connect
+from phoenix95.executor.ledger.control import set_by_person
 from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.outbox import Outbox
 from phoenix95.executor.ledger.ownership import Ownership, take
-from phoenix95.executor.ledger.reports import set_mode, store_portfolio
+from phoenix95.executor.ledger.reports import store_portfolio
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import VenueAccount
@@ -160,7 +161,7 @@ async def test_an_accepted_decision_stores_all_its_orders_before_any_is_sent(ope
 
 
 async def test_a_halt_between_gates_and_commit_is_noticed(opened: Opened, decision: Make) -> None:
-    await set_mode(opened.writer.engine, "account", "HALT", "test")
+    await set_by_person(opened.writer.engine, "account", "HALT", "test", "me")
     with pytest.raises(TransientError, match="control mode changed"):
         await opened.ledger.decide([decision()], (STREAM, "7-1"), Modes())
     assert await rows(opened, "select 1 from ledger.signals") == []
@@ -170,7 +171,7 @@ async def test_a_halt_between_gates_and_commit_is_noticed(opened: Opened, decisi
 async def test_a_halt_before_signing_keeps_the_entry_back_but_no_exit(opened: Opened, decision: Make) -> None:
     made = decision()
     await opened.ledger.decide([made], None, Modes())
-    await set_mode(opened.writer.engine, "BTCUSDT", "HALT", "test")
+    await set_by_person(opened.writer.engine, "BTCUSDT", "HALT", "test", "me")
     group = await opened.ledger.group(made.analysis.id)
     entry = move(group.entry, "SENT", signed_ms=1, deadline_ms=2)
     assert not await opened.ledger.sign(entry, entry=True)
@@ -324,10 +325,10 @@ async def test_the_portfolio_remembers_its_worst_drawdown(opened: Opened) -> Non
 
 
 async def test_a_foreign_position_stops_entries_but_softens_no_halt(opened: Opened) -> None:
-    await opened.ledger.restrict("foreign", "BTCUSDT")
+    await opened.ledger.tighten("REDUCE_ONLY", "foreign", "why", None)
     assert (await opened.ledger.modes()).account == "REDUCE_ONLY"
-    await set_mode(opened.writer.engine, "account", "FLATTEN", "test")
-    await opened.ledger.restrict("foreign", "BTCUSDT")
+    await set_by_person(opened.writer.engine, "account", "FLATTEN", "test", "me")
+    await opened.ledger.tighten("REDUCE_ONLY", "foreign", "why", None)
     assert (await opened.ledger.modes()).account == "FLATTEN"
 
 

@@ -392,7 +392,7 @@ async def test_three_refused_stops_close_the_position_and_halt_the_symbol(stand:
     await until(decided, 15, "the next decision")
     row = (await stand.rows("select reason from ledger.signals where analysis_id = :id", id=refused))[0]
     assert "HALT" in row["reason"]
-    assert stand.executor("control", "RUN", "--symbol", "BTCUSDT").wait(30) == 0
+    assert stand.executor("control", "RUN", "--symbol", "BTCUSDT", "--reason", "mended").wait(30) == 0
     again = await stand.say(an_analysis, hold_ms=1_000)
     await stand.until_trade(again, "CLOSED")
     await stand.check()

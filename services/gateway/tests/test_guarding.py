@@ -19,6 +19,9 @@ ACTS = [
     ("POST", "/api/analyze"),
     ("POST", "/api/manual_trade"),
     ("POST", "/api/notify"),
+    ("POST", "/api/control/halt"),
+    ("POST", "/api/control/flatten"),
+    ("POST", "/api/control/resume"),
     ("GET", "/api/keys"),
 ]
 READS = [
@@ -34,6 +37,7 @@ READS = [
     "/api/alerts",
     "/api/host",
     "/api/feed",
+    "/api/control",
     "/api/commands/1-0",
     "/openapi.json",
 ]

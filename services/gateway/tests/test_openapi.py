@@ -31,6 +31,10 @@ ENDPOINTS = {
     ("GET", "/api/feed"): "read",
     ("GET", "/api/events"): "read",
     ("GET", "/api/keys"): "admin",
+    ("GET", "/api/control"): "read",
+    ("POST", "/api/control/halt"): "trade",
+    ("POST", "/api/control/flatten"): "trade",
+    ("POST", "/api/control/resume"): "admin",
     ("GET", "/openapi.json"): "read",
 }
 
@@ -83,6 +87,7 @@ BODIES = {
     ("POST", "/api/execute"),
     ("POST", "/api/manual_trade"),
     ("POST", "/api/notify"),
+    *(("POST", f"/api/control/{what}") for what in ("halt", "flatten", "resume")),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from phoenix95.cli.analyze import analyze
+from phoenix95.cli.control import flatten, halt, resume
 from phoenix95.cli.market import feed, price, subscribe, unsubscribe
 from phoenix95.cli.metrics import metrics
 from phoenix95.cli.monitor import monitor
@@ -21,7 +22,21 @@ EXIT_FAILED: Final = 1
 EXIT_CONFIG: Final = 2
 # Typer brings a Click of its own or takes the installed one, by its version: this is the right one in both.
 USAGE_ERROR: Final[type[typer.BadParameter]] = typer.BadParameter.__bases__[0]
-OWN: Final = (status, analyze, trade, metrics, monitor, price, feed, subscribe, unsubscribe, tail)
+OWN: Final = (
+    status,
+    analyze,
+    trade,
+    halt,
+    resume,
+    flatten,
+    metrics,
+    monitor,
+    price,
+    feed,
+    subscribe,
+    unsubscribe,
+    tail,
+)
 
 
 def make_app() -> typer.Typer:

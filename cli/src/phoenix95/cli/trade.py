@@ -89,7 +89,7 @@ def trade(
     """Enter a trade by hand. The gates judge its size and risk. Exit 1 when it is refused or comes to nothing."""
     gateway = find_gateway(url, data)
     if not yes:
-        _confirm(gateway, f"{side} {symbol}")
+        confirm(gateway, f"{side} {symbol}")
     body = {
         "symbol": symbol,
         "side": side,
@@ -110,7 +110,7 @@ def trade(
         raise typer.Exit(EXIT_NOT_DONE)
 
 
-def _confirm(gateway: Gateway, what: str) -> None:
+def confirm(gateway: Gateway, what: str) -> None:
     """Ask before real money moves. Raises ConfigError where nobody can be asked."""
     mode = gateway.get("/api/info", _Mode).mode
     if mode == PAPER:

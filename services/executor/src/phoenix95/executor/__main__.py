@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import getpass
 import os
 import sys
 from typing import Final
@@ -22,7 +23,7 @@ def main() -> None:
     control = commands.add_parser("control", help="set what the executor may do; it survives restarts")
     control.add_argument("mode", choices=MODES)
     control.add_argument("--symbol", default="account", help="only this symbol (default: the whole account)")
-    control.add_argument("--reason", default="by the operator")
+    control.add_argument("--reason", default="", help="why; needed for RUN and REDUCE_ONLY, which may loosen")
     direct = commands.add_parser("flatten", help="close everything directly at the exchange; needs only its keys")
     direct.add_argument("--symbol", help="only this symbol (default: everything)")
     direct.add_argument("--yes", action="store_true", help="do not ask")
@@ -58,13 +59,26 @@ def _once(arguments: argparse.Namespace) -> None:
 
 async def _set_mode(settings: ExecutorSettings, arguments: argparse.Namespace) -> None:
     from phoenix95.executor.ledger.connect import connect
-    from phoenix95.executor.ledger.reports import set_mode
+    from phoenix95.executor.ledger.control import set_by_person
 
+    reason = arguments.reason.strip()
+    if not reason and arguments.mode in ("RUN", "REDUCE_ONLY"):
+        raise ConfigError("--reason is required: it is kept with your name")
     engine = connect(settings.postgres_url.reveal())
     try:
-        await set_mode(engine, arguments.symbol, arguments.mode, arguments.reason)
+        changed = await set_by_person(
+            engine, arguments.symbol, arguments.mode, reason or "by the operator", f"operator {_user()}"
+        )
     finally:
         await engine.dispose()
+    sys.stderr.write(f"{arguments.symbol}: {changed.previous} -> {changed.mode}\n")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):  # a container's user id need not have a name
+        return f"uid {os.getuid()}"
 
 
 if __name__ == "__main__":

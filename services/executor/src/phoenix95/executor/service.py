@@ -19,6 +19,7 @@ from phoenix95.common.retry import backoff, forever, pause
 from phoenix95.common.serve import Context
 from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
 from phoenix95.executor.config import ExecutorSettings
+from phoenix95.executor.control import follow_control
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.connect import connect as connect_postgres
 from phoenix95.executor.ledger.outbox import Outbox
@@ -119,6 +120,7 @@ class _Executor:
             outer.create_task(
                 follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
             )
+            outer.create_task(follow_control(self._ledger, desk, self._stop), name="control")
             await self._recover(desk, outer)
             await self._stop.wait()
 

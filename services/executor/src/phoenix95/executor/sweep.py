@@ -55,14 +55,14 @@ async def sweep(
             differences[found] = 1 + (0 if last is None else last.differences.get(found, 0))
             if differences[found] == DIFFERENT_LOOKS:
                 text = f"{group.trade.symbol}: the exchange holds {plain(found[1])}, the ledger {plain(found[2])}"
-                await ledger.restrict(f"{text}; no new entries until resumed", group.trade.symbol)
+                await ledger.tighten("REDUCE_ONLY", "ledger_mismatch", text, None)
     explained: set[Place] = {(one.trade.symbol, one.trade.position_side) for one in (*before, *groups)}
     foreign = frozenset(place for place in positions if place not in explained)
     told = frozenset() if last is None else last.told & foreign
     certain = foreign if last is None else foreign & last.positions
     for symbol, side in certain - told:
-        text = f"{symbol} {side.lower()}: a position that this system did not open; no new entries until resumed"
-        await ledger.restrict(text, symbol)
+        text = f"{symbol} {side.lower()}: a position that this system did not open"
+        await ledger.tighten("REDUCE_ONLY", "foreign_position", text, None)
         told |= {(symbol, side)}
     wanted = {one.client_id for group in (*before, *groups) for one in group.intents if one.state not in TERMINAL}
     leftover = {

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Date, Identity, text
+from sqlalchemy import Date, Identity, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from phoenix95.executor.ledger.models import Base
@@ -100,3 +100,43 @@ class PerformanceMetricRow(Base):
     p50: Mapped[float | None]
     p95: Mapped[float | None]
     p99: Mapped[float | None]
+
+
+class ControlHistoryRow(Base):
+    """One change of a control mode, or one demand for it. `mode` is what came into force, `asked` what was asked for.
+
+    `cause` is `command` for a person and the trigger's name otherwise; `db_role` is who asked as Postgres knows it;
+    `applied` is when an executor had seen it, None while none has.
+    """
+
+    __tablename__ = "control_history"
+    __table_args__ = (Index("control_not_applied", "id", postgresql_where=text("applied IS NULL")),)
+    id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    scope: Mapped[str]
+    previous: Mapped[str]
+    mode: Mapped[str]
+    asked: Mapped[str]
+    reason: Mapped[str]
+    changed_by: Mapped[str]
+    cause: Mapped[str]
+    db_role: Mapped[str]
+    changed: Mapped[datetime] = mapped_column(server_default=text("now()"))
+    applied: Mapped[datetime | None]
+
+
+class IncomeRow(Base):
+    """One row of the exchange's income history, as it is. `analysis_id` is the trade that it was booked to, if any.
+
+    `amount` is signed as the exchange signs it: a commission is negative.
+    """
+
+    __tablename__ = "income"
+    account: Mapped[str] = mapped_column(primary_key=True)
+    income_type: Mapped[str] = mapped_column(primary_key=True)
+    tran_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    symbol: Mapped[str] = mapped_column(primary_key=True)
+    asset: Mapped[str]
+    amount: Mapped[Decimal]
+    time_ms: Mapped[int] = mapped_column(index=True)
+    trade_id: Mapped[int | None]
+    analysis_id: Mapped[str | None] = mapped_column(index=True)

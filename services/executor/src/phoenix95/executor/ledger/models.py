@@ -98,7 +98,11 @@ class SignalRow(Base):
 
 
 class TradeRow(Base):
-    """A trade that passed the gates. `status`: pending, filled, cancelled, closed; `stage`: the order protocol's."""
+    """A trade that passed the gates, or a position that was adopted (its `risk_level` says so).
+
+    `status`: pending, filled, cancelled, closed; `stage`: the order protocol's. `pnl` is after `fee`; `funding` is
+    apart from both: what was received (or paid, negative) while the position was held.
+    """
 
     __tablename__ = "trades"
     __table_args__ = (
@@ -106,6 +110,7 @@ class TradeRow(Base):
             "one_active_trade",
             "account",
             "symbol",
+            "position_side",
             unique=True,
             postgresql_where=text("status IN ('pending', 'filled')"),
         ),
@@ -130,6 +135,7 @@ class TradeRow(Base):
     take_profit: Mapped[Decimal | None]
     pnl: Mapped[Decimal | None]
     pnl_percent: Mapped[Decimal | None]
+    funding: Mapped[Decimal] = mapped_column(server_default="0")
     status: Mapped[str]
     stage: Mapped[str]
     hold_ms: Mapped[int]

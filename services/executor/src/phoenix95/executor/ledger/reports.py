@@ -1,18 +1,15 @@
-"""The account's history for people: one portfolio row at each reconciliation, and the way out of a halt."""
+"""The account's history for people: one portfolio row at each reconciliation."""
 
 from datetime import UTC, datetime, time
 
 from sqlalchemy import func, insert, select, update
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common.money import ZERO
 from phoenix95.executor.core.book import day_of, drawdown
-from phoenix95.executor.core.candidate import Exposure, Mode
+from phoenix95.executor.core.candidate import Exposure
 from phoenix95.executor.core.pnl import percent_of
-from phoenix95.executor.ledger.connect import translated
 from phoenix95.executor.ledger.history import PortfolioRow
-from phoenix95.executor.ledger.models import AccountRow, ControlRow, TradeRow
+from phoenix95.executor.ledger.models import AccountRow, TradeRow
 from phoenix95.executor.ledger.rows import when
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import VenueAccount
@@ -59,18 +56,5 @@ async def store_portfolio(writer: Writer, account: VenueAccount, held: tuple[Exp
                 daily_losses=day.losses,
                 created=now,
                 date=now.date(),
-            )
-        )
-
-
-async def set_mode(engine: AsyncEngine, scope: str, mode: Mode, reason: str) -> None:
-    """A person's word: the control mode of the account or of a symbol. It needs no running executor."""
-    async with translated("control"), AsyncSession(engine) as session, session.begin():
-        await session.execute(
-            upsert(ControlRow)
-            .values(scope=scope, mode=mode, reason=reason, changed_by="operator")
-            .on_conflict_do_update(
-                index_elements=["scope"],
-                set_={"mode": mode, "reason": reason, "changed_by": "operator", "changed": func.now()},
             )
         )

@@ -8,13 +8,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from phoenix95.common.errors import InvariantBroken, TransientError
 from phoenix95.common.events import Ack, DeadLetter, Decided, Severity
-from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.ledger import outcome
+from phoenix95.executor.ledger.control import (
+    BY_COMMAND,
+    ITSELF,
+    Seen,
+    confirm,
+    fired_since,
+    set_control,
+    unconfirmed,
+)  # fmt: skip
 from phoenix95.executor.ledger.history import PositionRow
-from phoenix95.executor.ledger.models import ControlRow, FillRow, IntentRow, OffsetRow, SignalRow, TradeRow
+from phoenix95.executor.ledger.models import FillRow, IntentRow, OffsetRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import (
     changed,
     fill_values,
@@ -24,7 +33,7 @@ from phoenix95.executor.ledger.rows import (
     trade_values,
     when,
 )  # fmt: skip
-from phoenix95.executor.ledger.writing import Writer, Writing, read_modes
+from phoenix95.executor.ledger.writing import ACCOUNT_SCOPE, Writer, Writing, read_modes
 
 ACTIVE = ("pending", "filled")
 
@@ -178,7 +187,7 @@ class PostgresLedger:
                 .returning(TradeRow.symbol)
             )
             if halt is not None and symbol is not None:
-                await _halt(writing.session, symbol, halt)
+                await set_control(writing.session, symbol, "HALT", halt, who=ITSELF, cause="unprotected")
                 writing.alert("critical", "unprotected", f"{symbol}: {halt}; closing, no new entries", symbol)
 
     async def protected(self, analysis_id: str, now_ms: int) -> None:
@@ -197,19 +206,38 @@ class PostgresLedger:
         async with self._writer.write("alert") as writing:
             writing.alert(severity, kind, message, symbol)
 
-    async def restrict(self, reason: str, symbol: str) -> None:
-        """No new entries in the account until a person resumes; what is stricter already stays."""
-        async with self._writer.write("restrict") as writing:
-            await writing.session.execute(
-                insert(ControlRow)
-                .values(scope="account", mode="REDUCE_ONLY", reason=reason, changed_by="executor")
-                .on_conflict_do_update(
-                    index_elements=["scope"],
-                    set_={"mode": "REDUCE_ONLY", "reason": reason, "changed_by": "executor", "changed": func.now()},
-                    where=ControlRow.mode == "RUN",
-                )
-            )
-            writing.alert("critical", "foreign_position", reason, symbol)
+    async def tighten(self, mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
+        """An automatic trigger: restrict the account, or one symbol, until a person resumes. What is stricter stays.
+
+        True when it is news, which then is alerted in the same transaction.
+        """
+        async with self._writer.write("control") as writing:
+            scope = ACCOUNT_SCOPE if symbol is None else symbol
+            changed = await set_control(writing.session, scope, mode, reason, who=ITSELF, cause=cause)
+            if changed.news:
+                writing.alert("critical", cause, f"{reason}; {scope} is in {changed.mode} until resumed", symbol)
+            return changed.news
+
+    async def tighten_once_a_day(self, mode: Mode, cause: str, reason: str, now_ms: int) -> bool:
+        """As `tighten` of the account, but not again on the same UTC day: a person who resumed has the last word."""
+        midnight = when(now_ms).replace(hour=0, minute=0, second=0, microsecond=0)
+        async with self._writer.read("control") as session:
+            if await fired_since(session, cause, midnight):
+                return False
+        return await self.tighten(mode, cause, reason, None)
+
+    async def confirm_control(self) -> tuple[Seen, ...]:
+        """What changed since the last call; from now on it counts as obeyed, and a person's word is told to all."""
+        async with self._writer.read("control") as session:
+            new = await unconfirmed(session)
+        if new:
+            async with self._writer.write("control") as writing:
+                await confirm(writing.session, [one.id for one in new])
+                for one in new:
+                    if one.cause == BY_COMMAND:
+                        text = f"{one.scope}: {one.previous} -> {one.mode} by {one.changed_by}: {one.reason}"
+                        writing.alert("warning", "control", text, None if one.scope == ACCOUNT_SCOPE else one.scope)
+        return new
 
     async def close_by_command(self, stream: str, entry_id: str, symbol: str, reason: str) -> list[str]:
         """Ask every active trade of a symbol to close, acknowledge the command and store the offset, in one."""
@@ -274,16 +302,4 @@ async def _set_offset(session: AsyncSession, stream: str, entry_id: str) -> None
         insert(OffsetRow)
         .values(stream=stream, last_id=entry_id)
         .on_conflict_do_update(index_elements=["stream"], set_={"last_id": entry_id})
-    )
-
-
-async def _halt(session: AsyncSession, symbol: str, reason: str) -> None:
-    await session.execute(
-        insert(ControlRow)
-        .values(scope=symbol, mode="HALT", reason=reason, changed_by="executor")
-        .on_conflict_do_update(
-            index_elements=["scope"],
-            set_={"mode": "HALT", "reason": reason, "changed_by": "executor", "changed": func.now()},
-            where=ControlRow.mode != "FLATTEN",
-        )
     )

@@ -13,6 +13,7 @@ from phoenix95.gateway.api import (
     analyze,
     books,
     commands,
+    control,
     dashboard,
     execute,
     look,
@@ -46,6 +47,7 @@ ROUTES_READ: Final = (
     machine.host,
     machine.keys,
     commands.command,
+    control.control,
     streams_read.read_stream,
     openapi.openapi,
     sse.events,
@@ -59,6 +61,9 @@ ROUTES_ACT: Final = (
     commands.unsubscribe,
     commands.close_position,
     commands.notify,
+    control.halt,
+    control.flatten,
+    control.resume,
 )
 
 

@@ -65,8 +65,8 @@ class Keyring:
             return
         self.must_have(connection, handler.opt.get("scope", "admin"))
 
-    def must_have(self, connection: Connection, scope: Scope) -> None:
-        """Raises Problem unless the caller has a key of at least this scope."""
+    def must_have(self, connection: Connection, scope: Scope) -> ApiKey:
+        """The caller's key. Raises Problem unless it is of at least this scope."""
         if self._bootstrap is None and not self._keys:
             detail = (
                 f"this needs an API key and there is none: set {BOOTSTRAP}, or `python -m phoenix95.gateway key add`"
@@ -81,6 +81,7 @@ class Keyring:
         if not allows(key.scope, scope):
             detail = f"this needs a key of scope {scope}; {key.name} has the scope {key.scope}"
             raise Problem(HTTPStatus.FORBIDDEN, detail, scope=scope)
+        return key
 
     def _known(self, given: bytes) -> ApiKey | None:
         # The digests have one length and are compared in constant time, so that time tells nothing of a key.

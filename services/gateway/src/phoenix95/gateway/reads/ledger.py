@@ -12,8 +12,10 @@ from phoenix95.common.retry import pause
 from phoenix95.common.settings import Secret
 from phoenix95.gateway.away import Away
 from phoenix95.gateway.core.asking import RequestName
+from phoenix95.gateway.core.control import Mode
 from phoenix95.gateway.core.keys import ApiKey
 from phoenix95.gateway.reads import books
+from phoenix95.gateway.reads.control import Control, ControlChange, change, control, set_control
 from phoenix95.gateway.reads.keys import KeyRow, key_rows, living_keys
 from phoenix95.gateway.reads.overview import Overview, equity_curve, overview
 from phoenix95.gateway.reads.postgres import SILENT, Postgres
@@ -35,7 +37,7 @@ POSITIONS_MAX: Final = 500  # held at once; the gates allow ten
 
 
 class Ledger:
-    """Reads only. Raises Away while Postgres does not answer or has no tables yet."""
+    """Reads, and demands control modes. Raises Away while Postgres does not answer or has no tables yet."""
 
     def __init__(self, url: Secret) -> None:
         self._postgres = Postgres(url)
@@ -116,6 +118,20 @@ class Ledger:
     async def key_rows(self) -> tuple[KeyRow, ...]:
         """All API keys that ever were, without their secrets."""
         return await self._postgres.read(key_rows)
+
+    async def control(self) -> Control:
+        """The control modes in force, and how they came to be."""
+        return await self._postgres.read(control)
+
+    async def set_control(self, *, scope: str, mode: Mode, reason: str, who: str, loosen: bool) -> int:
+        """Demand a control mode and return the id of the change. When this raises, it may have been stored."""
+        return await self._postgres.write(
+            lambda connection: set_control(connection, scope=scope, mode=mode, reason=reason, who=who, loosen=loosen)
+        )
+
+    async def control_change(self, change_id: int) -> ControlChange:
+        """One change of a control mode, as it is by now."""
+        return await self._postgres.read(lambda connection: change(connection, change_id))
 
     async def check(self) -> str | None:
         """Look whether the ledger can be read: None, or why not."""

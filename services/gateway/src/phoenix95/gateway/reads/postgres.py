@@ -1,4 +1,4 @@
-"""Read-only connections to Postgres, with a deadline that also holds when the server hangs.
+"""Connections to Postgres that only read unless they are told, with a deadline that also holds when the server hangs.
 
 The synchronous engine in two threads of its own: the asynchronous one would import the whole ORM, which costs
 more memory than everything else here.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -33,6 +33,7 @@ REASONS: Final = {
     "3F000": _NOT_MIGRATED,  # no such schema
     "42P01": _NOT_MIGRATED,  # no such table
     "42703": _NOT_MIGRATED,  # no such column
+    "42883": _NOT_MIGRATED,  # no such function
     "42501": "Postgres refuses the gateway its tables",
     "28P01": "Postgres refuses the gateway's password",
     "57014": "Postgres took too long",
@@ -50,8 +51,19 @@ class Postgres:
 
     async def read(self, question: Callable[[Connection], T]) -> T:
         """Ask within one read-only transaction, so that all its answers are of one moment."""
+        return await self._in_time(lambda held: self._ask(question, held))
+
+    async def write(self, change: Callable[[Connection], T]) -> T:
+        """Change something in one transaction, once: when this raises Away, it may have been done.
+
+        A look comes first, so that connections which a restart of the server broke are not what it fails for.
+        """
+        await self.read(_look)
+        return await self._in_time(lambda held: self._change(change, held))
+
+    async def _in_time(self, work: "Callable[[_Held], T]") -> T:
         held = _Held()
-        asking = asyncio.get_running_loop().run_in_executor(self._threads, self._ask, question, held)
+        asking = asyncio.get_running_loop().run_in_executor(self._threads, work, held)
         try:
             done, _ = await asyncio.wait({asking}, timeout=DEADLINE_S)
         finally:
@@ -78,6 +90,20 @@ class Postgres:
             raise Away(POSTGRES, SILENT) from error
         try:
             return self._once(question, held)
+        except (DBAPIError, PoolTimeout, OSError) as error:
+            raise _away(error) from error
+
+    def _change(self, change: Callable[[Connection], T], held: "_Held") -> T:
+        try:
+            with self._engine.connect() as connection:
+                writing = connection.execution_options(isolation_level="READ COMMITTED", postgresql_readonly=False)
+                held.take(writing)
+                try:
+                    done = change(writing)
+                    writing.commit()
+                    return done
+                finally:
+                    held.release()
         except (DBAPIError, PoolTimeout, OSError) as error:
             raise _away(error) from error
 
@@ -121,6 +147,10 @@ class _Held:
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
+
+
+def _look(connection: Connection) -> None:
+    connection.execute(text("SELECT 1"))
 
 
 def _away(error: Exception) -> Away:
