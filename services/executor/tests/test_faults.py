@@ -18,7 +18,7 @@ import pytest
 from phoenix95.common.clock import ManualClock
 from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Severity
-from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.candidate import Book, Limits, Mode, Modes
 from phoenix95.executor.core.decide import Decision, decide
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import TERMINAL, Intent, Role, move
@@ -181,6 +181,11 @@ class MemoryVenue:
             raise TransientError("no answer")
         return self.world.effect("read", lambda: self.orders.get(client_id))  # type: ignore[no-any-return]
 
+    async def order_by_id(self, symbol: str, order_id: str) -> Report | None:
+        return self.world.effect(  # type: ignore[no-any-return]
+            "read", lambda: next((one for one in self.orders.values() if one.order_id == order_id), None)
+        )
+
     async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None:
         return self.world.effect("read", lambda: self.algos.get(client_id))  # type: ignore[no-any-return]
 
@@ -267,8 +272,7 @@ class MemoryLedger:
             for intent in after.intents:
                 self._put(intent)
             trade = after.trade
-            stage = "PROTECTING" if trade.stage == "ENTERING" and after.entry.filled else trade.stage
-            self._trade(opened_ms=trade.opened_ms, naked_since_ms=trade.naked_since_ms, stage=stage)
+            self._trade(opened_ms=trade.opened_ms, naked_since_ms=trade.naked_since_ms, stage=trade.stage)
 
         self.world.effect("write", apply)
 
@@ -278,11 +282,6 @@ class MemoryLedger:
             self.stored = msgspec.structs.replace(self.stored, fills=tuple(known.values()))
 
         self.world.effect("write", apply)
-
-    async def last_trade_id(self, symbol: str) -> int | None:
-        return self.world.effect(  # type: ignore[no-any-return]
-            "read", lambda: max((fill.trade_id for fill in self.stored.fills), default=None)
-        )
 
     async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
         def apply() -> None:
@@ -311,6 +310,10 @@ class MemoryLedger:
 
     async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
         self.world.effect("write", lambda: self._end("CLOSED", reason, now_ms))
+
+    async def tighten(self, mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
+        self.world.effect("write", lambda: self.halted.append(symbol or "account"))
+        return True
 
     async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None:
         self.world.effect("write", lambda: None)

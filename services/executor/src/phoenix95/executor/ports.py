@@ -12,7 +12,7 @@ import msgspec
 
 from phoenix95.common.clock import Clock
 from phoenix95.common.events import Severity
-from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent, PositionSide, Role
@@ -66,6 +66,10 @@ class Venue(Protocol):
         ...
 
     async def order(self, symbol: str, client_id: str) -> Report | None: ...
+
+    async def order_by_id(self, symbol: str, order_id: str) -> Report | None:
+        """A plain order of anybody: ours, a person's, or the exchange's own."""
+        ...
 
     async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None: ...
 
@@ -130,9 +134,9 @@ class Ledger(Protocol):
         """Store what changed in a group, with its events."""
         ...
 
-    async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None: ...
-
-    async def last_trade_id(self, symbol: str) -> int | None: ...
+    async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
+        """Store trades of the exchange. One that is there already at most learns its order's client id."""
+        ...
 
     async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None: ...
 
@@ -146,7 +150,25 @@ class Ledger(Protocol):
         """Close a trade with its result; what was only planned is dropped."""
         ...
 
+    async def tighten(self, mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
+        """Restrict a symbol, or the account (None), until a person resumes. True when it is news, which is alerted."""
+        ...
+
     async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None: ...
+
+
+class Streak:
+    """Counts how often something happened in a row."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def add(self) -> int:
+        self.count += 1
+        return self.count
+
+    def end(self) -> None:
+        self.count = 0
 
 
 def _unobserved(_hop: str, _ms: float) -> None:
@@ -154,7 +176,10 @@ def _unobserved(_hop: str, _ms: float) -> None:
 
 
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a step of the protocol is given. `observe` takes the latency of a hop, in exchange ms."""
+    """Everything a step of the protocol is given. `observe` takes the latency of a hop, in exchange ms.
+
+    `unknowns` counts requests in a row whose outcome is unknown; with `unknowns_max` of them entries halt.
+    """
 
     ledger: Ledger
     venue: Venue
@@ -163,7 +188,9 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     account: str
     recv_window_ms: int
     uncertainty_max_ms: float = 250.0
+    unknowns_max: int = 5
+    unknowns: Streak = msgspec.field(default_factory=Streak)
     observe: Callable[[str, float], None] = _unobserved
 
 
-__all__ = ["Clock", "Ledger", "Ports", "Venue", "VenueAccount", "VenuePosition"]
+__all__ = ["Clock", "Ledger", "Ports", "Streak", "Venue", "VenueAccount", "VenuePosition"]

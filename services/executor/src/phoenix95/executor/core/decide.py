@@ -86,6 +86,7 @@ def planned(accepted: Candidate, account: str) -> Group:
         hold_ms=analysis.hold_ms,
         expires_ms=analysis.expires_at,
         request=analysis.request,
+        quote=Trade.quote if accepted.rules is None else accepted.rules.quote,
     )
     roles: list[Role] = ["entry", "stop", "exit"]
     if accepted.target_price is not None:

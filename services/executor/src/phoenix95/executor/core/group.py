@@ -1,5 +1,6 @@
 """One trade with all its orders and fills: what every step of the order protocol looks at."""
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Literal
 
@@ -11,7 +12,10 @@ from phoenix95.common.money import ZERO
 from phoenix95.executor.core.intents import Intent, PositionSide, Role
 
 Stage = Literal["ENTERING", "PROTECTING", "PROTECTED", "CLOSING", "CLOSED", "FAILED"]
-ExitReason = Literal["stop_loss", "take_profit", "time_barrier", "manual", "flatten", "unprotected", "external"]
+ExitReason = Literal[
+    "stop_loss", "take_profit", "time_barrier", "manual", "flatten", "unprotected", "external",
+    "liquidation", "adl", "settlement",
+]  # fmt: skip
 
 
 FillSide = Literal["LONG", "SHORT", "BOTH"]
@@ -21,6 +25,7 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     """One trade of the exchange's own list, keyed by its `trade_id`. `fee` is a cost in `fee_asset`.
 
     The exchange says BOTH in one-way mode; what is stored has the side of the trade that it belongs to.
+    `client_id` is that of its order, where that is none of ours and was looked up; None: not looked up.
     """
 
     trade_id: int
@@ -34,13 +39,14 @@ class Fill(msgspec.Struct, frozen=True, kw_only=True):
     fee_asset: str
     realized_pnl: Decimal
     time_ms: int
+    client_id: str | None = None
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade that passed the gates. `naked_since_ms` is None while a verified stop is there or nothing is held.
 
     `price` is what the gates were asked with. `close_reason` set means: get out, and why. `opened_ms` is when the
-    entry was first seen filled.
+    entry was first filled, by the exchange's clock. `quote` is the asset in which the result is counted.
     """
 
     analysis_id: str
@@ -57,14 +63,19 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     naked_since_ms: int | None = None
     close_reason: ExitReason | None = None
     request: str | None = None
+    quote: str = "USDT"
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):
-    """A trade, its intents by creation, and the fills of its symbol and side since it began."""
+    """A trade, its intents by creation, and the fills of its symbol and side since it began.
+
+    `remembered`: the ledger cannot be reached, and this is what was read last with what happened since.
+    """
 
     trade: Trade
     intents: tuple[Intent, ...]
     fills: tuple[Fill, ...] = ()
+    remembered: bool = False
 
     @property
     def entry(self) -> Intent:
@@ -105,11 +116,10 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def fills_complete(self) -> bool:
         """Whether the exchange's list of trades has arrived for all that our orders say was filled."""
-        return all(
-            sum((fill.quantity for fill in self.fills_of(intent)), ZERO) == intent.filled
-            for intent in self.intents
-            if intent.filled > 0
-        )
+        return all(self.fills_complete_of(intent) for intent in self.intents)
+
+    def fills_complete_of(self, intent: Intent) -> bool:
+        return sum((fill.quantity for fill in self.fills_of(intent)), ZERO) == intent.filled
 
     @property
     def protected(self) -> bool:
@@ -124,12 +134,42 @@ def with_intent(group: Group, changed: Intent, now_ms: int) -> Group:
 
 
 def with_marks(group: Group, now_ms: int) -> Group:
-    """Derive `opened_ms` and `naked_since_ms` from what the intents say."""
-    trade = group.trade
+    """Derive `opened_ms`, `naked_since_ms` and the stage from what the intents say.
+
+    A position is naked from the moment of its fill, not from when we heard of it.
+    """
+    trade, filled_ms = group.trade, group.entry.filled_ms
     naked = group.held > 0 and not group.protected
-    opened = trade.opened_ms if trade.opened_ms is not None or group.entry.filled == 0 else now_ms
-    since = (trade.naked_since_ms if trade.naked_since_ms is not None else now_ms) if naked else None
-    if (opened, since) == (trade.opened_ms, trade.naked_since_ms):
-        return group
-    marked = msgspec.structs.replace(trade, opened_ms=opened, naked_since_ms=since)
-    return msgspec.structs.replace(group, trade=marked)
+    opened, since, stage = trade.opened_ms, trade.naked_since_ms if naked else None, trade.stage
+    if naked and since is None:
+        since = now_ms if opened is not None or filled_ms is None else filled_ms
+    if group.entry.filled > 0:
+        opened = opened if opened is not None else (now_ms if filled_ms is None else filled_ms)
+        if stage == "ENTERING" or (stage == "PROTECTED" and naked):
+            stage = "PROTECTING"
+    marked = msgspec.structs.replace(trade, opened_ms=opened, naked_since_ms=since, stage=stage)
+    return group if marked == trade else msgspec.structs.replace(group, trade=marked)
+
+
+def with_fills(group: Group, new: Iterable[Fill], now_ms: int) -> Group:
+    """The group with more of the exchange's list of trades: each trade once, whatever the order they came in.
+
+    The list is the stronger witness: where it shows more of an order than its last report did, the order was filled
+    that far.
+    """
+    known = {fill.trade_id: fill for fill in group.fills}
+    known |= {fill.trade_id: fill for fill in new if fill.trade_id not in known or fill.client_id is not None}
+    grown = msgspec.structs.replace(group, fills=tuple(known[trade_id] for trade_id in sorted(known)))
+    for intent in grown.intents:
+        fills = grown.fills_of(intent) if intent.order_id is not None else ()
+        listed = sum((fill.quantity for fill in fills), ZERO)
+        if listed > intent.filled:
+            changed = msgspec.structs.replace(
+                intent,
+                filled=listed,
+                average_price=sum((fill.quantity * fill.price for fill in fills), ZERO) / listed,
+                filled_ms=intent.filled_ms if intent.filled_ms is not None else min(fill.time_ms for fill in fills),
+                updated_ms=now_ms,
+            )
+            grown = with_intent(grown, changed, now_ms)
+    return grown if grown.intents != group.intents else with_marks(grown, now_ms)

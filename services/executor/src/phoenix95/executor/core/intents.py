@@ -15,6 +15,7 @@ State = Literal["PLANNED", "SENT", "ACCEPTED", "OPEN", "PARTIAL", "FILLED", "CAN
 
 TERMINAL: Final[frozenset[State]] = frozenset({"FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"})
 CONDITIONAL: Final[frozenset[Role]] = frozenset({"stop", "target"})
+LIMITED: Final = -1003  # a refusal for too many requests: it says nothing about the order
 ROLE_LETTERS: Final[dict[Role, str]] = {"entry": "e", "stop": "s", "target": "t", "exit": "x"}
 
 # SENT: the request may be on its way, nothing is known. ACCEPTED: acknowledged, but a conditional order counts
@@ -39,7 +40,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     `signed_ms` is the timestamp that the request carries and `deadline_ms` the last moment at which the exchange
     still takes it; both None before it was signed. `venue_id` is the exchange's id (of the conditional order for
     a stop or target), `order_id` the plain order in which the fills are. `not_found` counts authoritative answers
-    "no such order"; `refusal` is the exchange's code of a definite refusal.
+    "no such order"; `refusal` is the exchange's code of a definite refusal. `filled_ms` is when the exchange says that
+    the first part was filled, None while nothing is.
     """
 
     client_id: str
@@ -58,6 +60,7 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     order_id: str | None = None
     filled: Decimal = ZERO
     average_price: Decimal | None = None
+    filled_ms: int | None = None
     not_found: int = 0
     refusal: int | None = None
     reason: str | None = None
@@ -69,17 +72,26 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
         return self.state not in TERMINAL and self.state != "PLANNED"
 
     @property
+    def refused(self) -> bool:
+        """Whether the exchange said no to this very order. One held off for a rate limit was not looked at."""
+        return self.state == "REJECTED" and self.refusal != LIMITED
+
+    @property
     def conditional(self) -> bool:
         return self.role in CONDITIONAL
+
+
+def may_become(intent: Intent, state: State) -> bool:
+    """Whether the table allows the move. The same state again is a repeated observation: allowed, but for an end."""
+    return state in LEGAL[intent.state] or (state == intent.state and state not in TERMINAL)
 
 
 def move(intent: Intent, state: State, **changes: Any) -> Intent:
     """The intent in its next state. Raises InvariantBroken on a move that is not in the table.
 
-    The same state again is a repeated observation, allowed except after the end; what was filled never shrinks.
+    What was filled never shrinks.
     """
-    again = state == intent.state and state not in TERMINAL
-    if not again and state not in LEGAL[intent.state]:
+    if not may_become(intent, state):
         raise InvariantBroken(f"intent {intent.client_id} ({intent.role}): {intent.state} -> {state} is no legal move")
     moved = msgspec.structs.replace(intent, state=state, **changes)
     if moved.filled < intent.filled:

@@ -20,6 +20,13 @@ MIN_POLL_MS: Final = 50
 BARRIER_STEPS: Final = 20
 REFUSED_PAUSE_MS: Final = 200
 REFUSED_PAUSE_MAX_MS: Final = 5_000
+VERIFY_MS: Final = 10_000  # protection is looked at this often at least, whatever the settings say
+# the exchange's own orders, by the start of their client ids
+EXCHANGES_OWN: Final[dict[str, ExitReason]] = {
+    "autoclose-": "liquidation",
+    "adl_autoclose": "adl",
+    "settlement_autoclose-": "settlement",
+}
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,11 +96,22 @@ class Finish(msgspec.Struct, frozen=True):
     reason: ExitReason
 
 
-Move = Send | Look | Plan | Cancel | Abandon | Fail | BeginClose | MarkProtected | Finish
+class Name(msgspec.Struct, frozen=True):
+    """Ask whose orders closed what ours did not: a person's, or the exchange's own."""
+
+    order_ids: tuple[str, ...]
+
+
+Move = Send | Look | Plan | Cancel | Abandon | Fail | BeginClose | MarkProtected | Finish | Name
 
 
 def next_move(group: Group, *, now_ms: int, modes: Modes, bounds: Bounds) -> Move:
     """What to do now. `now_ms` is exchange time."""
+    move = _next(group, now_ms, modes, bounds)
+    return _without_ledger(move, group, bounds) if group.remembered else move
+
+
+def _next(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> Move:
     entry = group.entry
     if entry.state == "PLANNED":
         return _enter(group, entry, now_ms, modes)
@@ -120,7 +138,23 @@ def exit_reason(group: Group) -> ExitReason:
         return "stop_loss"
     if any(one.filled for one in group.of("target")):
         return "take_profit"
+    for fill in group.foreign_fills:
+        for start, reason in EXCHANGES_OWN.items():
+            if fill.side == group.closing_side and (fill.client_id or "").startswith(start):
+                return reason
     return "external"
+
+
+def stored_with_entry(intent: Intent) -> bool:
+    """The stop and the emergency exit that the entry's own transaction stored: the ledger is not needed for them."""
+    return intent.role in ("stop", "exit") and intent.attempt == 0
+
+
+def _without_ledger(move: Move, group: Group, bounds: Bounds) -> Move:
+    """What may be done of a move while nothing can be stored: look, decide to get out, send what is stored already."""
+    if isinstance(move, Send) and stored_with_entry(group.intent(move.client_id)):
+        return move
+    return move if isinstance(move, Look | BeginClose) else Look(bounds.look_ms)
 
 
 def _enter(group: Group, entry: Intent, now_ms: int, modes: Modes) -> Move:
@@ -135,7 +169,7 @@ def _enter(group: Group, entry: Intent, now_ms: int, modes: Modes) -> Move:
 
 def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> BeginClose | None:
     trade = group.trade
-    refusals = [one.refusal for one in group.of("stop") if one.state == "REJECTED"]
+    refusals = [one.refusal for one in group.of("stop") if one.refused]
     if modes.flattening(trade.symbol):
         return BeginClose("flatten")
     unsecured = _good(group.of("stop"), group.held) is None
@@ -143,7 +177,8 @@ def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) ->
         return BeginClose("stop_loss")
     if len(refusals) >= bounds.refusals_max and unsecured:
         return BeginClose("unprotected", halt=f"the exchange refused {len(refusals)} stops, last code {refusals[-1]}")
-    since = trade.naked_since_ms
+    # after a crash the fill may be old when it is seen: the stop is tried before anything is given up
+    since = trade.naked_since_ms if any(one.state != "PLANNED" for one in group.of("stop")) else None
     if since is not None and now_ms - since > bounds.naked_ms:
         return BeginClose("unprotected", halt=f"no verified stop for {now_ms - since} ms")
     if any(one.refusal == WOULD_TRIGGER for one in group.of("target")):
@@ -157,12 +192,12 @@ def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
     """A verified stop of the right size, then the target, then away with what is left over."""
     stop = _good(group.of("stop"), held)
     if stop is None:
-        return _secure(group, "stop", held, bounds)
+        return _secure(group, "stop", held, now_ms, bounds)
     target = None
     if group.trade.target_price is not None and not _gave_up_target(group, bounds):
         target = _good(group.of("target"), held)
         if target is None:
-            return _secure(group, "target", held, bounds)
+            return _secure(group, "target", held, now_ms, bounds)
     for other in group.intents:
         if other.conditional and other.state in ("ACCEPTED", "OPEN") and other not in (stop, target):
             return Cancel(other.client_id)
@@ -171,7 +206,7 @@ def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
     return Look(_poll_ms(group, now_ms, bounds))
 
 
-def _secure(group: Group, role: Role, held: Decimal, bounds: Bounds) -> Move:
+def _secure(group: Group, role: Role, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
     """Bring a conditional order of size `held` into the list of open ones.
 
     A request whose outcome is unknown, and that a first question did not find, is not waited for: another attempt
@@ -182,6 +217,8 @@ def _secure(group: Group, role: Role, held: Decimal, bounds: Bounds) -> Move:
         if one.state == "PLANNED":
             return Send(one.client_id, held)
     if any(one.quantity == held and _promising(one) for one in attempts):
+        return Look(bounds.look_ms)
+    if attempts and _held_off(attempts[-1], now_ms):
         return Look(bounds.look_ms)
     if sum(one.state == "SENT" for one in attempts) >= bounds.unresolved_max:
         return Look(bounds.look_ms)
@@ -202,7 +239,7 @@ def _close(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
         pause_ms = min(REFUSED_PAUSE_MAX_MS, REFUSED_PAUSE_MS * 2 ** min(refused, 10))
         if now_ms - exits[-1].updated_ms < pause_ms:
             return Look(bounds.look_ms)
-        return Plan("exit", look_first=True)
+        return Plan("exit", look_first=exits[-1].refused)
     return Plan("exit")
 
 
@@ -213,18 +250,30 @@ def _wind_up(group: Group, bounds: Bounds) -> Move:
             return Cancel(one.client_id)
     if any(one.live for one in group.intents) or not group.fills_complete:
         return Look(bounds.look_ms)
-    return Finish(exit_reason(group))
+    reason = exit_reason(group)
+    unnamed = tuple(sorted({fill.order_id for fill in group.foreign_fills if fill.client_id is None}))
+    return Name(unnamed) if reason == "external" and unnamed else Finish(reason)
 
 
 def _poll_ms(group: Group, now_ms: int, bounds: Bounds) -> int:
-    """Closer looks as the time barrier comes near; the fraction allows for exchange time that runs fast."""
+    """Closer looks as the time barrier comes near, and where an order was not found a moment ago.
+
+    The fraction allows for exchange time that runs fast.
+    """
     trade = group.trade
+    if any(one.live and one.not_found for one in group.intents):
+        return min(bounds.poll_ms, bounds.look_ms)
     left_ms = bounds.poll_ms if trade.opened_ms is None else trade.opened_ms + trade.hold_ms - now_ms
-    return max(MIN_POLL_MS, min(bounds.poll_ms, left_ms // BARRIER_STEPS))
+    return max(MIN_POLL_MS, min(bounds.poll_ms, VERIFY_MS, left_ms // BARRIER_STEPS))
 
 
 def _good(attempts: tuple[Intent, ...], held: Decimal) -> Intent | None:
     return next((one for one in attempts if one.state == "OPEN" and one.quantity == held), None)
+
+
+def _held_off(one: Intent, now_ms: int) -> bool:
+    """Whether the last attempt met a rate limit a moment ago."""
+    return one.state == "REJECTED" and not one.refused and now_ms - one.updated_ms < REFUSED_PAUSE_MAX_MS // 5
 
 
 def _promising(one: Intent) -> bool:
@@ -234,5 +283,6 @@ def _promising(one: Intent) -> bool:
 def _gave_up_target(group: Group, bounds: Bounds) -> bool:
     """A target is wanted, not needed: after enough refusals stop and time barrier must do."""
     attempts = group.of("target")
-    refused = sum(one.state == "REJECTED" for one in attempts)
-    return refused >= bounds.refusals_max or len(attempts) >= TARGET_ATTEMPTS
+    looked_at = [one for one in attempts if one.refused or one.state != "REJECTED"]
+    refused = sum(one.refused for one in looked_at)
+    return refused >= bounds.refusals_max or len(looked_at) >= TARGET_ATTEMPTS

@@ -22,6 +22,7 @@ class Lot(msgspec.Struct, frozen=True, kw_only=True):
 class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What the exchange demands of a symbol's orders. `quantity_*` hold for market orders: the narrower of both lots.
 
+    `quote` is the asset of its results.
     `status` is the exchange's own word, `trading` whether it is TRADING. `delivery_ms` is when the contract ends, far
     in the future for a perpetual; None: not told. `lot` is LOT_SIZE (limit orders), `market_lot` MARKET_LOT_SIZE. An
     order's price must be a multiple of `price_tick` within `price_min` and `price_max`, and within `percent_down` and
@@ -35,6 +36,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     quantity_min: Decimal
     quantity_max: Decimal
     notional_min: Decimal
+    quote: str = "USDT"
     status: str = "TRADING"
     contract_type: str = "PERPETUAL"
     delivery_ms: int | None = None

@@ -143,6 +143,7 @@ class TradeRow(Base):
     opened_ms: Mapped[int | None]
     naked_since_ms: Mapped[int | None]
     close_reason: Mapped[str | None]
+    quote: Mapped[str] = mapped_column(server_default="USDT")
     request: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(index=True)
     filled: Mapped[datetime | None]
@@ -180,6 +181,7 @@ class IntentRow(Base):
     order_id: Mapped[str | None]
     filled: Mapped[Decimal]
     average_price: Mapped[Decimal | None]
+    filled_ms: Mapped[int | None]
     not_found: Mapped[int]
     refusal: Mapped[int | None]
     reason: Mapped[str | None]
@@ -187,7 +189,8 @@ class IntentRow(Base):
 
 
 class FillRow(Base):
-    """One trade of the exchange's own list. `fee` is a cost in `fee_asset`; `realized_pnl` is the exchange's figure."""
+    """One trade of the exchange's own list. `fee` is a cost in `fee_asset`; `realized_pnl` is the exchange's figure;
+    `client_id` is its order's, looked up where the order is none of ours."""
 
     __tablename__ = "fills"
     account: Mapped[str] = mapped_column(primary_key=True)
@@ -203,6 +206,7 @@ class FillRow(Base):
     fee_asset: Mapped[str]
     realized_pnl: Mapped[Decimal]
     time_ms: Mapped[int]
+    client_id: Mapped[str | None]
 
 
 class OutboxRow(Base):

@@ -9,7 +9,7 @@ from phoenix95.common.errors import InvariantBroken
 from phoenix95.common.events import PositionChanged
 from phoenix95.common.money import ZERO, plain
 from phoenix95.executor.core.group import ExitReason, Group
-from phoenix95.executor.core.pnl import QUOTE, percent_of, result
+from phoenix95.executor.core.pnl import percent_of, result
 from phoenix95.executor.ledger.history import PositionRow
 from phoenix95.executor.ledger.models import FillRow, IntentRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import changed, intent_values, when
@@ -29,18 +29,22 @@ async def record(writing: Writing, account: str, before: Group, after: Group) ->
         if old is None or (old.state, old.filled) != (intent.state, intent.filled):
             writing.emit(changed(intent, after.trade.request))
     await _store_trade(writing, after)
+    if before.protected and not after.protected and 0 < after.held <= before.held:
+        symbol = after.trade.symbol
+        writing.alert("warning", "stop_lost", f"{symbol}: its stop is not what it was; it is placed again", symbol)
     if after.entry.filled > 0:
         await _store_position(writing, account, after, opened=before.entry.filled == 0)
 
 
 async def _store_trade(writing: Writing, group: Group) -> None:
     trade, entry = group.trade, group.entry
-    values: dict[str, Any] = {"opened_ms": trade.opened_ms, "naked_since_ms": trade.naked_since_ms}
+    values: dict[str, Any] = {
+        "opened_ms": trade.opened_ms, "naked_since_ms": trade.naked_since_ms, "stage": trade.stage,
+    }  # fmt: skip
     if entry.order_id is not None:
         values |= {"order_id": entry.order_id, "filled_amount": entry.filled, "filled_price": entry.average_price}
     if entry.filled > 0 and trade.opened_ms is not None:
         values |= {"status": "filled", "filled": when(trade.opened_ms)}
-        values["stage"] = "PROTECTING" if trade.stage == "ENTERING" else trade.stage
     await writing.session.execute(update(TradeRow).where(TradeRow.analysis_id == trade.analysis_id).values(**values))
 
 
@@ -56,7 +60,13 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
             size=size, entry_price=price, leverage=trade.leverage, stop_loss=trade.stop_price,
             take_profit=trade.target_price, is_active=True, created=stamp, updated=stamp,
         )
-        .on_conflict_do_update(index_elements=["analysis_id"], set_={"size": size, "entry_price": price})
+        .on_conflict_do_update(
+            index_elements=["analysis_id"],
+            set_={
+                "size": size, "entry_price": price,
+                "protected": PositionRow.protected if trade.stage != "PROTECTING" else False,
+            },
+        )
     )  # fmt: skip
     if opened:
         await store_fees(writing, trade.analysis_id)
@@ -82,9 +92,10 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
 async def store_fees(writing: Writing, analysis_id: str) -> None:
     """What was paid so far, also while the trade is open. A fill may be known before its position is, or after."""
     paid = await writing.session.scalar(
-        select(func.coalesce(func.sum(FillRow.fee), ZERO)).where(
-            FillRow.analysis_id == analysis_id, FillRow.fee_asset == QUOTE
-        )
+        select(func.coalesce(func.sum(FillRow.fee), ZERO))
+        .select_from(FillRow)
+        .join(TradeRow, TradeRow.analysis_id == FillRow.analysis_id)
+        .where(FillRow.analysis_id == analysis_id, FillRow.fee_asset == TradeRow.quote)
     )
     await writing.session.execute(update(PositionRow).where(PositionRow.analysis_id == analysis_id).values(fees=paid))
     await writing.session.execute(update(TradeRow).where(TradeRow.analysis_id == analysis_id).values(fee=paid))
@@ -116,7 +127,7 @@ async def failed(writing: Writing, analysis_id: str, reason: str, now_ms: int) -
 
 async def finish(writing: Writing, group: Group, reason: ExitReason, now_ms: int) -> None:
     """The result is folded from the exchange's own list of trades, fees included."""
-    made = result(group.fills, group.trade.position_side)
+    made = result(group.fills, group.trade.position_side, group.trade.quote)
     if made.size != 0 or made.entry_price is None:
         raise InvariantBroken(f"{group.trade.analysis_id}: closed with {made.size} open by its fills")
     trade = await _trade(writing, group.trade.analysis_id)

@@ -36,6 +36,7 @@ def group_of(trade: TradeRow, intents: list[IntentRow], fills: list[FillRow]) ->
             naked_since_ms=trade.naked_since_ms,
             close_reason=trade.close_reason,  # type: ignore[arg-type]
             request=trade.request,
+            quote=trade.quote,
         ),
         intents=tuple(_struct(Intent, row) for row in intents),
         fills=tuple(_struct(Fill, row) for row in fills),
@@ -119,6 +120,7 @@ def trade_values(decision: Decision, group: Group, account: str) -> dict[str, An
         "stage": trade.stage,
         "hold_ms": trade.hold_ms,
         "expires_ms": trade.expires_ms,
+        "quote": trade.quote,
         "request": trade.request,
         "created": when(decision.decided.ts),
         "reasoning": list(analysis.reasoning),

@@ -165,18 +165,14 @@ class PostgresLedger:
 
     async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
         async with self._writer.write("fills") as writing:
-            await writing.session.execute(
-                insert(FillRow).on_conflict_do_nothing(),
-                [fill_values(fill, self._account, analysis_id) for fill in fills],
+            new = insert(FillRow)
+            named = new.on_conflict_do_update(
+                index_elements=["account", "symbol", "trade_id"],
+                set_={"client_id": new.excluded.client_id},
+                where=new.excluded.client_id.is_not(None),
             )
+            await writing.session.execute(named, [fill_values(fill, self._account, analysis_id) for fill in fills])
             await outcome.store_fees(writing, analysis_id)
-
-    async def last_trade_id(self, symbol: str) -> int | None:
-        async with self._writer.read("last fill") as session:
-            newest: int | None = await session.scalar(
-                select(func.max(FillRow.trade_id)).where(FillRow.account == self._account, FillRow.symbol == symbol)
-            )
-            return newest
 
     async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
         async with self._writer.write("begin close") as writing:

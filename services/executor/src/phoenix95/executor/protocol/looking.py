@@ -2,8 +2,8 @@
 
 import msgspec
 
-from phoenix95.executor.core.group import Fill, Group, with_intent
-from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.core.group import Fill, Group, with_fills, with_intent
+from phoenix95.executor.core.intents import TERMINAL, Intent
 from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order
 from phoenix95.executor.ports import Ports
 
@@ -58,9 +58,9 @@ async def sync_fills(ports: Ports, group: Group) -> Group:
     trade = group.trade
     # our clock may be ahead of the exchange's by a little: a fill must not seem older than its own order
     since_ms = min(intent.signed_ms for intent in group.intents if intent.signed_ms is not None) - ports.recv_window_ms
-    after_id = await ports.ledger.last_trade_id(trade.symbol)
-    found = await ports.venue.fills(trade.symbol, since_ms=since_ms, after_id=after_id)
-    new = [_of_trade(fill, group) for fill in found if _belongs(fill, group, since_ms)]
+    found = await ports.venue.fills(trade.symbol, since_ms=since_ms, after_id=_all_known_to(group))
+    known = {fill.trade_id for fill in group.fills}
+    new = [_of_trade(fill, group) for fill in found if fill.trade_id not in known and _belongs(fill, group, since_ms)]
     ours = {intent.order_id for intent in group.intents}
     asked = group
     if any(fill.order_id not in ours for fill in new):
@@ -73,7 +73,36 @@ async def sync_fills(ports: Ports, group: Group) -> Group:
             await ports.ledger.record(group, asked)
     if new:
         await ports.ledger.save_fills(trade.analysis_id, new)
-    return await ports.ledger.group(trade.analysis_id) if new or asked != group else group
+        # what belongs to an earlier trade of the symbol stays with it: only the ledger knows
+        asked = await ports.ledger.group(trade.analysis_id)
+    grown = with_fills(asked, (), ports.clock.now_ms())
+    if grown != asked:
+        await ports.ledger.record(asked, grown)
+    return grown
+
+
+async def name_orders(ports: Ports, group: Group, order_ids: tuple[str, ...]) -> None:
+    """Find out whose orders these are, and store it with their fills. It may take its time: nothing is held."""
+    named: list[Fill] = []
+    for order_id in order_ids:
+        order = await ports.venue.order_by_id(group.trade.symbol, order_id)
+        client_id = "" if order is None else order.client_id
+        named += [
+            msgspec.structs.replace(fill, client_id=client_id) for fill in group.fills if fill.order_id == order_id
+        ]
+    await ports.ledger.save_fills(group.trade.analysis_id, named)
+
+
+def _all_known_to(group: Group) -> int | None:
+    """The trade id up to which there is nothing to fetch: the one before the entry's first. None: not known yet.
+
+    The exchange may list a trade late and with a lower id than those we have: only what lies before a complete entry
+    is certain not to be ours.
+    """
+    entry = group.entry
+    if entry.state not in TERMINAL or entry.filled == 0 or not group.fills_complete_of(entry):
+        return None
+    return min(fill.trade_id for fill in group.fills_of(entry)) - 1
 
 
 def _belongs(fill: Fill, group: Group, since_ms: int) -> bool:

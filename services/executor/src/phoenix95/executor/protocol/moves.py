@@ -3,10 +3,10 @@
 from decimal import Decimal
 from typing import NamedTuple
 
-from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import OutcomeUnknown, RateLimited, TransientError, VenueRejected
 from phoenix95.executor.core.decide import attempt
 from phoenix95.executor.core.group import Group, with_intent
-from phoenix95.executor.core.intents import Intent, Role, move
+from phoenix95.executor.core.intents import LIMITED, Intent, Role, move
 from phoenix95.executor.core.observe import seen_conditional, seen_order
 from phoenix95.executor.core.plan import (
     Abandon,
@@ -16,12 +16,13 @@ from phoenix95.executor.core.plan import (
     Finish,
     Look,
     MarkProtected,
+    Name,
     Plan,
     Send,
     next_move,
 )  # fmt: skip
 from phoenix95.executor.ports import Ports
-from phoenix95.executor.protocol.looking import ask, look
+from phoenix95.executor.protocol.looking import ask, look, name_orders
 
 
 class Pause(NamedTuple):
@@ -68,6 +69,8 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False) -> Paus
             await ports.ledger.begin_close(analysis_id, reason, halt, ports.clock.now_ms())
         case MarkProtected():
             await ports.ledger.protected(analysis_id, ports.clock.now_ms())
+        case Name(order_ids):
+            await name_orders(ports, group, order_ids)
         case Finish(reason):
             await ports.ledger.finish(group, reason, ports.clock.now_ms())
             return DONE
@@ -85,6 +88,9 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
             await ports.venue.prepare(intent.symbol, group.trade.leverage)
         except VenueRejected as refusal:
             return await _abandon(ports, group, f"margin mode or leverage refused: {refusal}")
+    held_back_ms = ports.venue.wait_ms(intent.role)
+    if held_back_ms > 0:
+        return Pause(held_back_ms)  # not signed yet: nothing is lost by waiting
     signed_ms = ports.clock.now_ms()
     if is_entry and signed_ms > group.trade.expires_ms:
         return AT_ONCE  # it grew too old meanwhile: the plan abandons it
@@ -107,11 +113,18 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
             answered = seen_order(sent, await ports.venue.place(sent), ports.clock.now_ms())
     except VenueRejected as refusal:
         answered = move(sent, "REJECTED", refusal=refusal.code, reason=refusal.message, updated_ms=ports.clock.now_ms())
-    except (OutcomeUnknown, TransientError):
+    except RateLimited as limited:
+        answered = move(sent, "REJECTED", refusal=LIMITED, reason=str(limited), updated_ms=ports.clock.now_ms())
+    except (OutcomeUnknown, TransientError) as error:
+        if ports.unknowns.add() >= ports.unknowns_max:
+            text = f"{ports.unknowns_max} requests in a row without an answer to trust, last: {error}"
+            await ports.ledger.tighten("HALT", "outcomes_unknown", text, None)
+            ports.unknowns.end()
         return AT_ONCE
+    ports.unknowns.end()
     ports.observe("acknowledged", ports.clock.now_ms() - signed_ms)
     await ports.ledger.record(before, with_intent(before, answered, ports.clock.now_ms()))
-    if answered.state == "REJECTED" and answered.role == "exit" and answered.attempt > 0:
+    if answered.state == "REJECTED" and answered.role == "exit" and answered.refused and answered.attempt > 0:
         text = f"the exchange refuses to close: {answered.refusal} {answered.reason}"
         await ports.ledger.alert("critical", "exit_refused", text, answered.symbol)
     return AT_ONCE

@@ -117,6 +117,10 @@ class Binance:
         answer = await self._ask("fapiPrivateGetOrder", {"symbol": symbol, "origClientOrderId": client_id})
         return None if answer is None else decoded(Order, answer, "order").report()
 
+    async def order_by_id(self, symbol: str, order_id: str) -> Report | None:
+        answer = await self._ask("fapiPrivateGetOrder", {"symbol": symbol, "orderId": order_id})
+        return None if answer is None else decoded(Order, answer, "order").report()
+
     async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None:
         answer = await self._ask("fapiPrivateGetAlgoOrder", {"symbol": symbol, "clientAlgoId": client_id})
         if answer is None:

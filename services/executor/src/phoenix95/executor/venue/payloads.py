@@ -42,6 +42,7 @@ class Order(msgspec.Struct, rename="camel"):
     status: str
     executed_qty: Decimal
     avg_price: Decimal = ZERO
+    update_time: int | None = None
 
     def report(self) -> Report:
         state = ORDER_STATES.get(self.status)
@@ -53,6 +54,7 @@ class Order(msgspec.Struct, rename="camel"):
             state=state,
             filled=self.executed_qty,
             average_price=self.avg_price if self.executed_qty > 0 else None,
+            updated_ms=self.update_time,
         )
 
 
@@ -173,6 +175,7 @@ class Symbol(msgspec.Struct, rename="camel"):
     status: str
     filters: list[Filter]
     contract_type: str = ""
+    quote_asset: str = "USDT"
     delivery_date: int | None = None
 
     def rules(self) -> Rules | None:
@@ -191,6 +194,7 @@ class Symbol(msgspec.Struct, rename="camel"):
             quantity_min=max(market_lot.least, plain_lot.least),
             quantity_max=min(market_lot.most, plain_lot.most),
             notional_min=by_type["MIN_NOTIONAL"].notional if "MIN_NOTIONAL" in by_type else ZERO,
+            quote=self.quote_asset,
             status=self.status,
             contract_type=self.contract_type,
             delivery_ms=self.delivery_date,
