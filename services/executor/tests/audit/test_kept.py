@@ -12,7 +12,7 @@ from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.chain import Break, Head, Record, walk
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.ledger.chained import head, records, start_of
-from phoenix95.executor.ledger.reports import set_mode
+from phoenix95.executor.ledger.control import set_by_person
 
 NOW_MS = 1_721_347_200_000
 
@@ -76,9 +76,9 @@ async def test_what_is_read_twice_is_kept_once(lived: Any, decided: Callable[...
 
 
 async def test_a_person_who_halts_and_an_alert_are_kept(kept: Any) -> None:
-    await set_mode(kept.writer.engine, "account", "HALT", "maintenance")
+    await set_by_person(kept.writer.engine, "account", "HALT", "maintenance", "me")
     await kept.ledger.alert("critical", "exit_refused", "no", "BTCUSDT")
-    await kept.ledger.restrict("a stranger", "BTCUSDT")  # HALT is stricter: it stays, only the alert is new
+    await kept.ledger.tighten("REDUCE_ONLY", "foreign_position", "a stranger", None)
     found = await whole(kept)
     assert [one.kind for one in found] == ["control", "alert", "alert"]
     assert bodies(found, "control")[0]["reason"] == "maintenance"
@@ -87,7 +87,7 @@ async def test_a_person_who_halts_and_an_alert_are_kept(kept: Any) -> None:
 
 async def test_a_halt_does_not_wait_for_an_executor_that_hangs(kept: Any) -> None:
     async with kept.writer.write("hangs"):
-        await set_mode(kept.writer.engine, "account", "HALT", "now")
+        await set_by_person(kept.writer.engine, "account", "HALT", "now", "me")
     assert await kept.ledger.modes() == Modes(account="HALT")
     assert await head(kept.writer.engine, "main") == Head()
 

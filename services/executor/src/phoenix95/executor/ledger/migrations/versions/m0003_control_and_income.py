@@ -31,9 +31,17 @@ BEGIN
     IF coalesce(btrim(p_reason), '') = '' OR length(p_reason) > 1000 OR coalesce(btrim(p_by), '') = '' THEN
         RAISE EXCEPTION 'a control mode needs a reason and a name' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    INSERT INTO ledger.control AS c (scope, mode, reason, changed_by) VALUES (p_scope, 'RUN', 'never restricted', p_by)
-        ON CONFLICT (scope) DO NOTHING;
+    -- The account before the row, as the executor locks them: or the two could deadlock. A person's HALT does not wait
+    -- for an executor that hangs within a transaction.
+    BEGIN
+        PERFORM set_config('lock_timeout', '500ms', true);
+        PERFORM 1 FROM ledger.accounts a WHERE a.name = ledger.writing_account() FOR NO KEY UPDATE;
+    EXCEPTION WHEN lock_not_available THEN
+        NULL;
+    END;
+    PERFORM set_config('lock_timeout', '0', true);
     SELECT c.mode INTO v_previous FROM ledger.control c WHERE c.scope = p_scope FOR UPDATE;
+    v_previous := coalesce(v_previous, 'RUN');
     SELECT h.cause INTO v_cause FROM ledger.control_history h WHERE h.scope = p_scope ORDER BY h.id DESC LIMIT 1;
     -- what nobody knows is as strict as HALT
     IF NOT p_loosen AND coalesce(array_position(order_of, v_previous), 3) > array_position(order_of, p_mode) THEN
@@ -41,8 +49,9 @@ BEGIN
     END IF;
     v_news := v_mode IS DISTINCT FROM v_previous OR p_cause IS DISTINCT FROM v_cause;
     IF v_news OR p_cause = 'command' THEN
-        UPDATE ledger.control c SET mode = v_mode, reason = p_reason, changed_by = p_by, changed = now()
-            WHERE c.scope = p_scope AND (c.mode IS DISTINCT FROM v_mode OR v_mode = p_mode);
+        INSERT INTO ledger.control AS c (scope, mode, reason, changed_by) VALUES (p_scope, v_mode, p_reason, p_by)
+            ON CONFLICT (scope) DO UPDATE SET mode = v_mode, reason = p_reason, changed_by = p_by, changed = now()
+            WHERE v_mode = p_mode;
         INSERT INTO ledger.control_history AS h (scope, previous, mode, asked, reason, changed_by, cause, db_role)
             VALUES (p_scope, v_previous, v_mode, p_mode, p_reason, p_by, p_cause, session_user)
             RETURNING h.id INTO v_id;
