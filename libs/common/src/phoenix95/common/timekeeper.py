@@ -19,6 +19,7 @@ from phoenix95.common.settings import Common
 
 LIVE_EVERY_S: Final = 30.0
 PAPER_EVERY_S: Final = 2.0
+DOUBT_AFTER_S: Final = 1.0
 STALE_S: Final = 120.0  # a measurement older than this says nothing any more
 DRIFT: Final = 100e-6  # how far a computer's clock may run off, as a share of the time passed
 RESOLUTION_MS: Final = 1.0  # the exchange tells whole milliseconds
@@ -72,6 +73,7 @@ class ExchangeClock:
         self._anchor: Anchor | None = None
         self._confirmed_ns = 0
         self._measured = asyncio.Event()
+        self._doubted = asyncio.Event()
 
     def now_ms(self) -> int:
         """Exchange time now. Raises TransientError before the first measurement; may step when it is corrected."""
@@ -88,6 +90,11 @@ class ExchangeClock:
     def rate(self) -> float:
         """Exchange ms that pass in one ms of ours: 0 while a paper exchange waits. TransientError when unknown."""
         return self._need().rate
+
+    def doubt(self) -> None:
+        """Someone was told that our time is wrong: `keep` measures again at once, unless it did within a second."""
+        if self._boot_ns() - self._confirmed_ns >= DOUBT_AFTER_S * 1e9:
+            self._doubted.set()
 
     def reason(self) -> str | None:
         """For /readyz: why the time is not known, or None."""
@@ -137,9 +144,19 @@ class ExchangeClock:
                 if waits is not None:
                     log.info("exchange_time_back")
                     waits = None
-                await pause(stop, self._every_s)
+                await self._rest(stop)
         finally:
             await self.aclose()
+
+    async def _rest(self, stop: asyncio.Event) -> None:
+        """Until the next measurement is due or the time is doubted."""
+        waits = {asyncio.ensure_future(self._doubted.wait()), asyncio.ensure_future(stop.wait())}
+        try:
+            await asyncio.wait(waits, timeout=self._every_s, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for wait in waits:
+                wait.cancel()
+        self._doubted.clear()
 
     async def aclose(self) -> None:
         """Close the connection to the exchange; `keep` does it at its end."""

@@ -31,10 +31,13 @@ from phoenix95.executor.protocol.intake import Standing
 from phoenix95.executor.publishing import publish
 from phoenix95.executor.reading import AccountView, Commands, Following, handle
 from phoenix95.executor.sweep import Suspects, sweep
+from phoenix95.executor.venue import budget
 from phoenix95.executor.venue.binance import Binance
-from phoenix95.executor.venue.codes import CREDENTIALS
+from phoenix95.executor.venue.codes import CREDENTIALS, WRONG_TIME
 from phoenix95.executor.venue.exchange import Requests
+from phoenix95.executor.venue.permissions import ACCOUNT_URLS, key_faults
 from phoenix95.executor.venue.user_stream import follow
+from phoenix95.executor.vigil import KeyCheck, keep_rules
 
 READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
 RECOVERY_FIRST_S: Final = 2.0  # what comes in waits this long for the recovery; later it is refused by the gate
@@ -51,7 +54,15 @@ async def run(context: Ctx) -> None:
     settings.check()
     engine = connect_postgres(settings.postgres_url.reveal())
     clock = exchange_clock(settings)
-    requests = Requests(settings.exchange_rest_url, settings.api_key.reveal(), settings.api_secret.reveal())
+    requests = Requests(
+        settings.exchange_rest_url,
+        settings.api_key.reveal(),
+        settings.api_secret.reveal(),
+        account_url=ACCOUNT_URLS.get(settings.mode),
+        now_ms=clock.now_ms,
+    )
+    requests.refused.append(lambda code: clock.doubt() if code in WRONG_TIME else None)
+    budget.watch(requests.budget, context.metrics)
     venue = Binance(
         requests, clock.now_ms, settings.recv_window_ms, hedge=settings.hedge_mode, margin=settings.margin_type
     )
@@ -60,7 +71,9 @@ async def run(context: Ctx) -> None:
         emitted = asyncio.Event()
         writer = Writer(engine, settings.account, ownership.token, emitted.set)
         try:
-            await _Executor(context, clock, venue, ownership, writer, emitted).run()
+            await _Executor(
+                context, clock, venue, ownership, writer, emitted, _key_check(settings, requests, venue)
+            ).run()
         finally:
             await ownership.release()
     finally:
@@ -68,17 +81,27 @@ async def run(context: Ctx) -> None:
         await engine.dispose()
 
 
+def _key_check(settings: ExecutorSettings, requests: Requests, venue: Binance) -> KeyCheck | None:
+    """None where the exchange does not tell what a key may do: in paper, where no money hangs on it, and in demo."""
+    if settings.mode in ACCOUNT_URLS:
+        return KeyCheck(lambda: key_faults(requests, venue.stamp()))
+    if settings.mode != "paper":
+        reason = f"{settings.mode} trading has no endpoint for it"
+        structlog.get_logger().info("key_permissions_not_checked", mode=settings.mode, reason=reason)
+    return None
+
+
 class _Executor:
     """The parts of one executor that holds its account."""
 
     def __init__(
         self, context: Ctx, clock: ExchangeClock, venue: Binance, ownership: Ownership, writer: Writer,
-        emitted: asyncio.Event,
+        emitted: asyncio.Event, key_check: KeyCheck | None,
     ) -> None:  # fmt: skip
         settings = context.settings
         self._context, self._settings, self._stop = context, settings, context.stop
         self._clock, self._venue, self._ownership = clock, venue, ownership
-        self._writer, self._emitted = writer, emitted
+        self._writer, self._emitted, self._key_check = writer, emitted, key_check
         self._ledger = PostgresLedger(writer)
         self._account = AccountView(venue)
         self._recovered = asyncio.Event()
@@ -112,6 +135,10 @@ class _Executor:
     async def _work(self, outer: asyncio.TaskGroup) -> None:
         if not await self._clock.measured(self._stop):
             return
+        if self._key_check is not None:
+            health = self._context.health
+            await forever(self._key_check.first, name="key permissions", stop=self._stop, health=health)
+            health.check("key permissions", self._key_check.reason)
         await forever(self._greet, name="exchange", stop=self._stop, health=self._context.health)
         async with asyncio.TaskGroup() as trades:
             desk = Desk(self._ports, trades, self._stop)
@@ -121,6 +148,10 @@ class _Executor:
                 follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
             )
             outer.create_task(follow_control(self._ledger, desk, self._stop), name="control")
+            rules = keep_rules(self._venue.reference, self._ledger, self._clock, self._stop)
+            outer.create_task(rules, name="rules")
+            if self._key_check is not None:
+                outer.create_task(self._key_check.keep(self._halt, self._stop), name="key permissions")
             await self._recover(desk, outer)
             await self._stop.wait()
 
@@ -204,8 +235,13 @@ class _Executor:
                 self._context.health.set("reading", None)
                 waits = None
 
+    async def _halt(self, cause: str, reason: str) -> None:
+        await self._ledger.tighten("HALT", cause, reason, None)
+
     async def _standing(self) -> Standing:
-        not_ready = None if self._recovered.is_set() else "the recovery has not finished"
+        not_ready = None if self._key_check is None else self._key_check.reason()
+        if not self._recovered.is_set():
+            not_ready = "the recovery has not finished"
         return Standing(await self._account.get(), not_ready)
 
     async def _sweeping(self, desk: Desk) -> None:

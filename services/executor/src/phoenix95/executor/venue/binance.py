@@ -1,5 +1,7 @@
 """The venue port over Binance USD-M futures, in hedge or one-way mode, with isolated or cross margin."""
 
+import math
+import time
 from collections.abc import Callable
 from typing import Any, Final, Literal, TypeVar
 
@@ -10,6 +12,7 @@ from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
+from phoenix95.executor.venue.budget import Urgency
 from phoenix95.executor.venue.codes import ALREADY_SO, MARGIN_IN_USE, MODE_IN_USE
 from phoenix95.executor.venue.exchange import Requests, decoded
 from phoenix95.executor.venue.payloads import (
@@ -22,6 +25,8 @@ from phoenix95.executor.venue.payloads import (
 from phoenix95.executor.venue.reference import Reference
 
 FILLS_PAGE: Final = 1000
+WAIT_MAX_S: Final = 5.0  # a request that is held back longer asks again
+TOUCHED_S: Final = 30.0
 ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET"}
 
 T = TypeVar("T")
@@ -44,7 +49,9 @@ class Binance:
         self._now_ms = now_ms
         self._recv_window_ms = recv_window_ms
         self._prepared: dict[str, int] = {}
-        self.reference = Reference(requests, self._stamp)
+        self._touched_s: dict[str, float] = {}
+        self.reference = Reference(requests, self.stamp)
+        requests.refused.append(self.reference.refused)
 
     async def use_position_mode(self) -> None:
         """Hedge or one-way mode, as set. ConfigError when open positions or orders forbid the change."""
@@ -86,7 +93,7 @@ class Binance:
             "newClientOrderId": intent.client_id,
             "newOrderRespType": "RESULT",
         }
-        answer = await self._requests.send("fapiPrivatePostOrder", params)
+        answer = await self._send("fapiPrivatePostOrder", params, intent)
         return _understood(Order, answer).report()
 
     async def place_conditional(self, intent: Intent) -> ConditionalReport:
@@ -102,13 +109,14 @@ class Binance:
             "workingType": "CONTRACT_PRICE",
             "clientAlgoId": intent.client_id,
         }
-        answer = await self._requests.send("fapiPrivatePostAlgoOrder", params)
+        answer = await self._send("fapiPrivatePostAlgoOrder", params, intent)
         return _understood(AlgoOrder, answer).report()
 
     async def cancel_conditional(self, symbol: str, client_id: str) -> bool:
         """Cancelling twice does no harm, so an unknown outcome is just a TransientError."""
-        params = {**self._stamp(), "symbol": symbol, "clientAlgoId": client_id}
+        params = {**self.stamp(), "symbol": symbol, "clientAlgoId": client_id}
         try:
+            self._touch(symbol)
             return await self._requests.read("fapiPrivateDeleteAlgoOrder", params) is not None
         except VenueRejected as refusal:
             raise TransientError(f"exchange, cancelling {client_id}: {refusal}") from refusal
@@ -134,7 +142,8 @@ class Binance:
         return found.report(decoded(Order, made, "order").report())
 
     async def open_conditionals(self, symbol: str | None) -> tuple[ConditionalReport, ...]:
-        answer = await self._ask("fapiPrivateGetOpenAlgoOrders", {} if symbol is None else {"symbol": symbol})
+        wanted = {} if symbol is None else {"symbol": symbol}
+        answer = await self._ask("fapiPrivateGetOpenAlgoOrders", wanted, self._looking(symbol))
         found: list[AlgoOrder] = decoded(list[AlgoOrder], _listed(answer), "open algo orders")
         return tuple(one.report() for one in found)
 
@@ -143,7 +152,7 @@ class Binance:
         start = {"startTime": since_ms} if after_id is None else {"fromId": after_id + 1}
         found: dict[int, Fill] = {}
         while True:
-            answer = await self._ask("fapiPrivateGetUserTrades", {**params, **start})
+            answer = await self._ask("fapiPrivateGetUserTrades", {**params, **start}, self._looking(symbol))
             page: list[UserTrade] = decoded(list[UserTrade], _listed(answer), "user trades")
             new = [one.fill() for one in page if one.id not in found and (after_id is None or one.id > after_id)]
             found.update((fill.trade_id, fill) for fill in new)
@@ -152,12 +161,12 @@ class Binance:
             start = {"fromId": max(found) + 1}
 
     async def positions(self) -> tuple[VenuePosition, ...]:
-        answer = await self._ask("fapiPrivateV3GetPositionRisk", {})
+        answer = await self._ask("fapiPrivateV3GetPositionRisk", {}, Urgency.POLL)
         found: list[PositionRisk] = decoded(list[PositionRisk], _listed(answer), "position risk")
         return tuple(one.position() for one in found if one.position_amt != 0)
 
     async def account(self) -> VenueAccount:
-        return decoded(Account, await self._ask("fapiPrivateV3GetAccount", {}), "account").account()
+        return decoded(Account, await self._ask("fapiPrivateV3GetAccount", {}, Urgency.POLL), "account").account()
 
     async def rules(self, symbol: str) -> Rules | None:
         return await self.reference.rules(symbol)
@@ -166,7 +175,8 @@ class Binance:
         return await self.reference.brackets(symbol)
 
     def wait_ms(self, role: Role) -> int:
-        return 0
+        wait_s = self._requests.budget.wait_s(_urgency(role))
+        return math.ceil(min(wait_s, WAIT_MAX_S) * 1000)
 
     async def listen_key(self) -> str:
         """The key of the user stream; asking again gives the same one and keeps it alive."""
@@ -178,13 +188,27 @@ class Binance:
     async def close(self) -> None:
         await self._requests.close()
 
-    async def _ask(self, endpoint: str, params: dict[str, Any]) -> Any:
-        return await self._requests.read(endpoint, {**self._stamp(), **params})
+    async def _send(self, endpoint: str, params: dict[str, Any], intent: Intent) -> dict[str, Any]:
+        self._touch(intent.symbol)
+        return await self._requests.send(endpoint, params, _urgency(intent.role))
+
+    async def _ask(self, endpoint: str, params: dict[str, Any], urgency: Urgency = Urgency.LOOK) -> Any:
+        return await self._requests.read(endpoint, {**self.stamp(), **params}, urgency)
+
+    def _touch(self, symbol: str) -> None:
+        self._touched_s[symbol] = time.monotonic()
+
+    def _looking(self, symbol: str | None) -> Urgency:
+        """Where something was sent a moment ago, a look is part of it; elsewhere it only makes sure."""
+        if symbol is None:
+            return Urgency.POLL
+        touched_s = self._touched_s.setdefault(symbol, time.monotonic())
+        return Urgency.LOOK if time.monotonic() - touched_s < TOUCHED_S else Urgency.POLL
 
     async def _set(self, endpoint: str, params: dict[str, Any]) -> None:
         """Bring a setting to what it should be; it may be so already, and repeating it does no harm."""
         try:
-            await self._requests.send(endpoint, {**self._stamp(), **params})
+            await self._requests.send(endpoint, {**self.stamp(), **params}, Urgency.SETTING)
         except VenueRejected as refusal:
             if refusal.code not in ALREADY_SO:
                 raise
@@ -201,7 +225,8 @@ class Binance:
         reducing = {} if intent.role == "entry" else {"reduceOnly": "true"}
         return {"side": intent.side, "positionSide": "BOTH", **reducing}
 
-    def _stamp(self) -> dict[str, int]:
+    def stamp(self) -> dict[str, int]:
+        """What every signed request carries, as of now. Raises TransientError while exchange time is unknown."""
         return {"timestamp": self._now_ms(), "recvWindow": self._recv_window_ms}
 
 
@@ -214,6 +239,10 @@ def _signed(intent: Intent) -> dict[str, Any]:
         "timestamp": intent.signed_ms,
         "recvWindow": intent.deadline_ms - intent.signed_ms,
     }
+
+
+def _urgency(role: Role) -> Urgency:
+    return Urgency.ENTRY if role == "entry" else Urgency.PROTECT
 
 
 def _understood(kind: type[T], answer: Any) -> T:

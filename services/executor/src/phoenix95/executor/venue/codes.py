@@ -25,6 +25,7 @@ _LIMIT_CODES: Final = frozenset({-1003, -1015})
 _DEFINITE_5XX_CODES: Final = frozenset({-1001, -1008})
 _DEFINITE_5XX_TEXTS: Final = ("service unavailable.", "internal error; unable to process")
 
+WRONG_TIME: Final = frozenset({-1021, -5028})
 CREDENTIALS: Final = frozenset({-1022, -2014, -2015})
 # lot, tick, price band, notional, symbol or its status: the rules that we hold may be old
 RULES_CHANGED: Final = frozenset(

@@ -233,8 +233,16 @@ class Tiers(msgspec.Struct):
         return tuple(sorted((one.bracket() for one in self.brackets), key=lambda one: one.floor))
 
 
-class ExchangeInfo(msgspec.Struct):
+class RateLimit(msgspec.Struct, rename="camel"):
+    rate_limit_type: str
+    interval: str
+    interval_num: int
+    limit: int
+
+
+class ExchangeInfo(msgspec.Struct, rename="camel"):
     symbols: list[Symbol]
+    rate_limits: list[RateLimit] = []
 
 
 def _held_side(text: str, amount: Decimal) -> PositionSide:

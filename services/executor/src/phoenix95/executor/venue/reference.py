@@ -1,10 +1,11 @@
 """The exchange's rules and margin tiers: read again every hour, and when a refusal says that they changed."""
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Final
 
 from phoenix95.executor.core.sizing import Bracket, Rules
+from phoenix95.executor.venue.budget import Urgency
 from phoenix95.executor.venue.codes import RULES_CHANGED
 from phoenix95.executor.venue.exchange import Requests, decoded
 from phoenix95.executor.venue.payloads import ExchangeInfo, Tiers
@@ -52,18 +53,17 @@ class Reference:
         if _age_s(self._tiers_at_s) > EVERY_S:
             await self._read_tiers()
 
-    def known(self, symbols: Iterable[str]) -> tuple[Rules, ...]:
-        """What was read last of these symbols; nothing is asked."""
-        return tuple(self._rules[symbol] for symbol in symbols if symbol in self._rules)
-
     async def _read_rules(self) -> None:
-        answer = await self._requests.read("fapiPublicGetExchangeInfo", {})
+        answer = await self._requests.read("fapiPublicGetExchangeInfo", {}, Urgency.POLL)
         info: ExchangeInfo = decoded(ExchangeInfo, answer, "exchange info")
         self._rules = {found.symbol: found for found in (one.rules() for one in info.symbols) if found is not None}
+        self._requests.budget.allow(
+            (one.rate_limit_type, one.interval, one.interval_num, one.limit) for one in info.rate_limits
+        )
         self._rules_at_s, self._doubtful = time.monotonic(), False
 
     async def _read_tiers(self) -> None:
-        answer = await self._requests.read("fapiPrivateGetLeverageBracket", self._stamp())
+        answer = await self._requests.read("fapiPrivateGetLeverageBracket", self._stamp(), Urgency.POLL)
         found: list[Tiers] = decoded(list[Tiers], answer, "leverage brackets")
         self._tiers = {one.symbol: one.sorted() for one in found}
         self._tiers_at_s = time.monotonic()
