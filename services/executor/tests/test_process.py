@@ -4,6 +4,7 @@ The test plays the engine: it writes analyses. Afterwards the exchange's own lis
 """
 
 import asyncio
+import hmac
 import os
 import random
 import signal
@@ -14,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -26,6 +28,7 @@ from phoenix95.common.bus.append import append
 from phoenix95.common.bus.prices import write_price
 from phoenix95.common.bus.reader import tail
 from phoenix95.common.bus.symbols import add_symbol
+from phoenix95.common.errors import ConfigError
 from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PlaceTrade, PositionChanged
 from phoenix95.common.wire import ack_decoder, order_decoder
 from phoenix95.executor.core.candidate import Book, Limits
@@ -58,7 +61,8 @@ class Stand:
         self.redis = connect_redis(redis_url, name="test")
         self.engine = connect_postgres(postgres_url)
         self.http = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=10)
-        self.venue = Binance(Requests(self.url, KEY, SECRET), self._now_ms, 60_000)
+        self.requests = Requests(self.url, KEY, SECRET)
+        self.venue = Binance(self.requests, self._now_ms, 60_000)
         self.offset_ms = 0.0
         self.count = 0
 
@@ -170,6 +174,17 @@ class Stand:
         await append(self.redis, stream or keys.analysis(symbol, 16), analysis)
         return analysis.id
 
+    def account_of(self, **settings: Any) -> Binance:
+        """The exchange with other settings than the executor's."""
+        return Binance(self.requests, self._now_ms, 60_000, **settings)
+
+    async def signed(self, path: str, **params: Any) -> Any:
+        """Ask the exchange for something in its own words."""
+        text = urlencode({**params, **self.venue.stamp()})
+        signature = hmac.new(SECRET.encode(), text.encode(), "sha256").hexdigest()
+        answer = await self.http.get(f"{path}?{text}&signature={signature}", headers={"X-MBX-APIKEY": KEY})
+        return answer.json()
+
     async def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         async with self.engine.connect() as connection:
             return [dict(row._mapping) for row in await connection.execute(text(sql), values)]
@@ -274,14 +289,25 @@ async def stand(
 Make = Callable[..., Analysis]
 
 
-async def test_entered_protected_and_closed_by_the_time_barrier(stand: Stand, an_analysis: Make) -> None:
-    process = await stand.start_executor()
+@pytest.mark.parametrize(
+    ("hedge_mode", "margin_type"), [("true", "isolated"), ("false", "cross")], ids=["hedge_isolated", "one_way_cross"]
+)
+async def test_entered_protected_and_closed_by_the_time_barrier(
+    stand: Stand, an_analysis: Make, hedge_mode: str, margin_type: str
+) -> None:
+    settings = {"P95_EXECUTOR_HEDGE_MODE": hedge_mode, "P95_EXECUTOR_MARGIN_TYPE": margin_type}
+    process = await stand.start_executor(**settings)
     name = await stand.say(an_analysis, hold_ms=2_000, request="1-1", side="SELL")
     await stand.until_trade(name, "PROTECTED")
     assert {(order.symbol, order.state) for order in await stand.venue.open_conditionals(None)} == {("BTCUSDT", "OPEN")}
     stops = await stand.rows("select * from ledger.intents where analysis_id = :id and role = 'stop'", id=name)
     position = (await stand.venue.positions())[0]
     assert (stops[0]["state"], stops[0]["quantity"]) == ("OPEN", position.size)
+    assert position.position_side == "SHORT"
+    held = (await stand.signed("/fapi/v2/positionRisk", symbol="BTCUSDT"))[-1]
+    assert (held["positionSide"], held["marginType"]) == ("SHORT" if hedge_mode == "true" else "BOTH", margin_type)
+    with pytest.raises(ConfigError, match="P95_EXECUTOR_HEDGE_MODE"):
+        await stand.account_of(hedge=hedge_mode != "true").use_position_mode()
     await stand.until_trade(name, "CLOSED")
     closed = await stand.position(name)
     assert (closed["exit_reason"], closed["side"], closed["is_active"]) == ("time_barrier", "short", False)
@@ -553,7 +579,7 @@ def by_a_person(stand: Stand, client_id: str, role: Any = "entry", **changes: An
 
 
 async def test_a_strangers_position_is_found_before_the_first_entry(stand: Stand, an_analysis: Make) -> None:
-    await stand.venue.use_hedge_mode()
+    await stand.venue.use_position_mode()
     await stand.venue.prepare("BTCUSDT", 5)
     await stand.venue.place(by_a_person(stand, "aperson1"))
     await stand.start_executor()
