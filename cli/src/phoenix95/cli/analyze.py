@@ -16,7 +16,7 @@ from phoenix95.common.events import Analysis
 
 EXIT_ERROR: Final = 1
 LOOK_S: Final = 0.25
-ACTIONS: Final = {"EXECUTE": f"bold {GOOD}", "HOLD": "yellow", "ERROR": f"bold {BAD}"}
+ACTIONS: Final = {"EXECUTE": f"bold {GOOD}", "HOLD": "yellow", "EXIT": "yellow", "ERROR": f"bold {BAD}"}
 Action = Literal["buy", "sell", "long", "short"]
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 TYPE_TAG = "t"
 
-Action = Literal["EXECUTE", "HOLD", "ERROR"]
+Action = Literal["EXECUTE", "HOLD", "EXIT", "ERROR"]
 Side = Literal["BUY", "SELL"]
 RiskLevel = Literal["low", "medium", "high", "critical"]
 Severity = Literal["info", "success", "warning", "error", "critical"]
@@ -109,7 +109,8 @@ class Analysis(Event, frozen=True, kw_only=True, tag="analysis"):
 
     `cause` is the id of the tick that closed the bar, `as_of` for a request the last tick that was folded.
     `position_fraction` is of equity in [0, 1] and already leveraged notional over equity; `win_probability`
-    is None while there is too little history; `hold_ms` is the time barrier. `config` names the settings.
+    is None while there is too little history; `hold_ms` is the time barrier. `config` names the settings. EXIT ends
+    the trade of this strategy in this symbol, if there is one; its `side`, size, stop and target mean nothing.
     """
 
     id: str
@@ -212,7 +213,7 @@ class Decided(Event, frozen=True, kw_only=True, tag="decided"):
 
 
 class OrderChanged(Event, frozen=True, kw_only=True, tag="order"):
-    """An order moved on. `role` is entry, stop, target or exit; `state` is the intent's state."""
+    """An order moved on. `role` is entry, stop, target, trail or exit; `state` is the intent's state."""
 
     analysis_id: str
     symbol: str

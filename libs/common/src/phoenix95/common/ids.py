@@ -58,7 +58,7 @@ def command_analysis_id(symbol: str, command_id: str) -> str:
 def client_order_id(account: str, analysis: str, role: str, attempt: int) -> str:
     """The order id that the exchange sees, at most 36 characters of `[a-z0-9]`.
 
-    `role` is one letter: e entry, s stop, t target, x exit. The same cause always gives the same id,
+    `role` is one letter: e entry, s stop, t target, r trailing stop, x exit. The same cause always gives the same id,
     which makes an unknown outcome findable after a crash.
     """
     cause = f"{account}|{analysis}|{role}|{attempt}".encode()

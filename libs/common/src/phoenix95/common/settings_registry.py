@@ -93,6 +93,14 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("manual_stop_percent", "0.01", "distance of the stop of a manual trade that names none, as a share of price"),
         ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
         ("poll_ms", "1000", "ms between two looks at what is open on the exchange"),
+        ("trailing_percent", "0", "a trailing stop at this share of price behind the best one, 0.001 to 0.2; 0: none"),
+        (
+            "breakeven_r",
+            "0",
+            "the stop moves to the entry after so many times the initial risk in our favour; 0: no",
+        ),
+        ("targets", "", "scaled targets in place of one: share@multiple of the initial risk, such as 0.5@1,0.5@2"),
+        ("exit_on_opposite", "true", "an analysis that would enter the other side closes what is held"),
     ),
     "monitor": (
         ("sample_ms", "3000", "time between two looks at the host, in ms"),

@@ -9,6 +9,7 @@ import msgspec
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.settings import Secret, Settings
 from phoenix95.executor.core.candidate import Limits
+from phoenix95.executor.core.options import Wishes, parse_wishes
 from phoenix95.executor.core.plan import Bounds
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
@@ -24,7 +25,7 @@ PAPER_KEY: Final = "paper-key"  # what the paper exchange takes when nothing els
 
 class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares are of equity, but `manual_stop_percent` is of price: the stop's distance where a manual trade names none.
-    `recv_window_ms` and `naked_ms` are exchange time, the other times real.
+    `trailing_percent` is a share of price too. `recv_window_ms` and `naked_ms` are exchange time, the other times real.
 
     Trading with real money needs `mode` live and `allow_live` as well. `hedge_mode` holds long and short of a symbol
     apart; without it (one-way mode) a symbol has one position. `margin_type` is set before each entry.
@@ -48,6 +49,10 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     manual_stop_percent: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
     reconcile_ms: Ms = 10_000
     poll_ms: Ms = 1_000
+    trailing_percent: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    breakeven_r: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    targets: tuple[str, ...] = ()
+    exit_on_opposite: bool = True
 
     def check(self) -> None:
         """Raise ConfigError for settings that must not go together."""
@@ -58,6 +63,16 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
                 raise ConfigError(f"P95_EXECUTOR_{name.upper()} is required and not set")
         if self.mode != "paper" and self.api_key.reveal() == PAPER_KEY:
             raise ConfigError(f"P95_EXECUTOR_API_KEY is the paper exchange's, but P95_MODE is {self.mode}")
+        self.wishes()
+
+    def wishes(self) -> Wishes:
+        """What each new trade gets beside its stop. Raises ConfigError for what makes no sense."""
+        try:
+            return parse_wishes(trailing=self.trailing_percent, breakeven_r=self.breakeven_r, targets=self.targets)
+        except ValueError as error:
+            raise ConfigError(
+                f"P95_EXECUTOR_TRAILING_PERCENT, P95_EXECUTOR_BREAKEVEN_R, P95_EXECUTOR_TARGETS: {error}"
+            ) from error
 
     def limits(self) -> Limits:
         return Limits(
@@ -70,6 +85,8 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
             positions_max=self.max_active_positions,
             # scaled with the window: where exchange time runs faster, so does its error
             uncertainty_max_ms=min(self.recv_window_ms / 20, LIVE_UNCERTAINTY_MAX_MS if self.mode != "paper" else inf),
+            wishes=self.wishes(),
+            exit_on_opposite=self.exit_on_opposite,
         )
 
     def bounds(self) -> Bounds:

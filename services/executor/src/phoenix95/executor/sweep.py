@@ -16,7 +16,7 @@ from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import Ports, VenueAccount, VenuePosition
 
-OUR_PREFIXES: Final = ("p95s", "p95t")
+OUR_PREFIXES: Final = ("p95s", "p95t", "p95r")
 DIFFERENT_LOOKS: Final = 3  # the same difference in so many looks is none that looking resolves
 Place = tuple[str, str]
 Difference = tuple[str, Decimal, Decimal]  # trade, size on the exchange, size in the ledger

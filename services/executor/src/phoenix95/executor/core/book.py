@@ -8,6 +8,7 @@ import msgspec
 from phoenix95.common.money import ZERO
 from phoenix95.executor.core.candidate import Exposure
 from phoenix95.executor.core.group import Group
+from phoenix95.executor.core.protection import resting_stop_price
 
 
 def exposures(groups: Iterable[Group]) -> tuple[Exposure, ...]:
@@ -23,7 +24,7 @@ def _exposure(group: Group) -> Exposure:
         position_side=trade.position_side,
         size=entry.quantity if pending else max(ZERO, group.held),
         entry_price=trade.price if pending or entry.average_price is None else entry.average_price,
-        stop_price=trade.stop_price,
+        stop_price=resting_stop_price(group),
     )
 
 

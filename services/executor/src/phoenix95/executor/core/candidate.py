@@ -8,6 +8,7 @@ import msgspec
 from phoenix95.common.events import Analysis
 from phoenix95.common.money import ZERO, round_to
 from phoenix95.executor.core.intents import PositionSide
+from phoenix95.executor.core.options import Wishes
 from phoenix95.executor.core.sizing import Rules, Sized, size, sized_by_hand
 
 Mode = Literal["RUN", "REDUCE_ONLY", "HALT", "FLATTEN"]
@@ -17,7 +18,11 @@ TAKER_FEE: Final = Decimal("0.0005")
 
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares are of equity, in [0, 1]; `exposure_max` is notional over equity."""
+    """Shares are of equity, in [0, 1]; `exposure_max` is notional over equity.
+
+    `wishes` is what a trade gets beside its stop and target. `exit_on_opposite`: an analysis that would enter the
+    other side ends what is held.
+    """
 
     confidence_min: Decimal = Decimal("0.75")
     score_min: Decimal = Decimal("0.70")
@@ -27,6 +32,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     exposure_max: Decimal = Decimal(1)
     positions_max: int = 10
     uncertainty_max_ms: float = 250.0
+    wishes: Wishes = Wishes()
+    exit_on_opposite: bool = True
 
 
 class Modes(msgspec.Struct, frozen=True, kw_only=True):

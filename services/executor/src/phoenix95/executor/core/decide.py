@@ -10,6 +10,8 @@ from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
 from phoenix95.executor.core.gates import verdicts
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import ROLE_LETTERS, Intent, Role
+from phoenix95.executor.core.options import Wishes, options_of
+from phoenix95.executor.core.protection import Wanted, wanted
 from phoenix95.executor.core.sizing import Rules
 
 
@@ -67,14 +69,21 @@ def decide(
         decided = _decided(analysis, now_ms, False, "; ".join(refused), said)
         return Decision(analysis=analysis, decided=decided, candidate=found, group=None)
     decided = _decided(analysis, now_ms, True, "all gates passed", said)
-    return Decision(analysis=analysis, decided=decided, candidate=found, group=planned(found, account))
+    return Decision(analysis=analysis, decided=decided, candidate=found, group=planned(found, account, limits.wishes))
 
 
-def planned(accepted: Candidate, account: str) -> Group:
-    """The trade and its four orders: what protects it and what ends it are stored before it is entered."""
+def planned(accepted: Candidate, account: str, wishes: Wishes) -> Group:
+    """The trade and its orders: what protects it and what ends it are stored before it is entered."""
     analysis, stop_price = accepted.analysis, accepted.stop_price
     if stop_price is None or analysis.side is None:
         raise ValueError(f"{analysis.id} has no stop or no side")
+    options = options_of(
+        wishes,
+        price=accepted.price,
+        stop_price=stop_price,
+        position_side=accepted.position_side,
+        rules=accepted.rules,
+    )
     trade = Trade(
         analysis_id=analysis.id,
         symbol=analysis.symbol,
@@ -82,26 +91,34 @@ def planned(accepted: Candidate, account: str) -> Group:
         leverage=analysis.leverage,
         price=accepted.price,
         stop_price=stop_price,
-        target_price=accepted.target_price,
+        target_price=options.targets[-1].price if options.targets else accepted.target_price,
         hold_ms=analysis.hold_ms,
         expires_ms=analysis.expires_at,
         request=analysis.request,
         quote=Trade.quote if accepted.rules is None else accepted.rules.quote,
+        strategy=analysis.strategy,
+        decided_ms=accepted.now_ms,
+        options=options,
     )
-    roles: list[Role] = ["entry", "stop", "exit"]
-    if accepted.target_price is not None:
-        roles.insert(2, "target")
-    quantity = accepted.sized.quantity
-    bare = Group(trade=trade, intents=())
-    intents = tuple(
-        attempt(bare, role, number=0, account=account, now_ms=accepted.now_ms, quantity=quantity) for role in roles
-    )
-    return Group(trade=trade, intents=intents)
+    quantity, now_ms = accepted.sized.quantity, accepted.now_ms
+    group = Group(trade=trade, intents=())
+    entry = attempt(group, "entry", account=account, now_ms=now_ms, quantity=quantity)
+    group = msgspec.structs.replace(group, intents=(entry,))
+    for want in wanted(group, quantity, now_ms=now_ms, refusals_max=1):
+        protecting = attempt(group, want.role, account=account, now_ms=now_ms, quantity=want.quantity, wanted=want)
+        group = msgspec.structs.replace(group, intents=(*group.intents, protecting))
+    leaving = attempt(group, "exit", account=account, now_ms=now_ms, quantity=quantity)
+    return msgspec.structs.replace(group, intents=(*group.intents, leaving))
 
 
-def attempt(group: Group, role: Role, *, number: int, account: str, now_ms: int, quantity: Decimal) -> Intent:
-    """The `number`-th attempt of a role, PLANNED. Its client id is a function of its cause."""
-    trade = group.trade
+def attempt(
+    group: Group, role: Role, *, account: str, now_ms: int, quantity: Decimal, wanted: Wanted | None = None
+) -> Intent:
+    """The next attempt of a role, PLANNED. Its client id is a function of its cause.
+
+    `wanted` says what a protective order is to be like; entries and exits are at the market.
+    """
+    trade, number = group.trade, len(group.of(role))
     opening: Side = "BUY" if trade.position_side == "LONG" else "SELL"
     return Intent(
         client_id=client_order_id(account, trade.analysis_id, ROLE_LETTERS[role], number),
@@ -112,7 +129,9 @@ def attempt(group: Group, role: Role, *, number: int, account: str, now_ms: int,
         side=opening if role == "entry" else group.closing_side,
         position_side=trade.position_side,
         quantity=quantity,
-        trigger_price={"stop": trade.stop_price, "target": trade.target_price}.get(role),
+        trigger_price=None if wanted is None else wanted.trigger_price,
+        slot=0 if wanted is None else wanted.slot,
+        callback_rate=None if wanted is None else wanted.callback_rate,
         updated_ms=now_ms,
     )
 

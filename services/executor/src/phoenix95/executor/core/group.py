@@ -10,11 +10,12 @@ from phoenix95.common.errors import InvariantBroken
 from phoenix95.common.events import Side
 from phoenix95.common.money import ZERO
 from phoenix95.executor.core.intents import Intent, PositionSide, Role
+from phoenix95.executor.core.options import Options
 
 Stage = Literal["ENTERING", "PROTECTING", "PROTECTED", "CLOSING", "CLOSED", "FAILED"]
 ExitReason = Literal[
-    "stop_loss", "take_profit", "time_barrier", "manual", "flatten", "unprotected", "external",
-    "liquidation", "adl", "settlement",
+    "stop_loss", "trailing_stop", "take_profit", "time_barrier", "strategy", "opposite_signal", "manual", "flatten",
+    "unprotected", "external", "liquidation", "adl", "settlement",
 ]  # fmt: skip
 
 
@@ -46,7 +47,9 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     """A trade that passed the gates. `naked_since_ms` is None while a verified stop is there or nothing is held.
 
     `price` is what the gates were asked with. `close_reason` set means: get out, and why. `opened_ms` is when the
-    entry was first filled, by the exchange's clock. `quote` is the asset in which the result is counted.
+    entry was first filled, by the exchange's clock. `quote` is the asset in which the result is counted. `decided_ms`
+    is when the gates were asked. `best_price` is the most favourable price that was seen while it was open, None
+    before the first one.
     """
 
     analysis_id: str
@@ -64,6 +67,10 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     close_reason: ExitReason | None = None
     request: str | None = None
     quote: str = "USDT"
+    strategy: str = ""
+    decided_ms: int = 0
+    options: Options = Options()
+    best_price: Decimal | None = None
 
 
 class Group(msgspec.Struct, frozen=True, kw_only=True):

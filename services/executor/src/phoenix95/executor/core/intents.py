@@ -9,14 +9,14 @@ from phoenix95.common.errors import InvariantBroken
 from phoenix95.common.events import Side
 from phoenix95.common.money import ZERO
 
-Role = Literal["entry", "stop", "target", "exit"]
+Role = Literal["entry", "stop", "target", "trail", "exit"]
 PositionSide = Literal["LONG", "SHORT"]
 State = Literal["PLANNED", "SENT", "ACCEPTED", "OPEN", "PARTIAL", "FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"]
 
 TERMINAL: Final[frozenset[State]] = frozenset({"FILLED", "CANCELED", "REJECTED", "ABSENT", "EXPIRED"})
-CONDITIONAL: Final[frozenset[Role]] = frozenset({"stop", "target"})
+CONDITIONAL: Final[frozenset[Role]] = frozenset({"stop", "target", "trail"})
 LIMITED: Final = -1003  # a refusal for too many requests: it says nothing about the order
-ROLE_LETTERS: Final[dict[Role, str]] = {"entry": "e", "stop": "s", "target": "t", "exit": "x"}
+ROLE_LETTERS: Final[dict[Role, str]] = {"entry": "e", "stop": "s", "target": "t", "trail": "r", "exit": "x"}
 
 # SENT: the request may be on its way, nothing is known. ACCEPTED: acknowledged, but a conditional order counts
 # only when it was seen in the open list (OPEN). ABSENT: the exchange knows nothing of it and no longer can.
@@ -41,7 +41,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     still takes it; both None before it was signed. `venue_id` is the exchange's id (of the conditional order for
     a stop or target), `order_id` the plain order in which the fills are. `not_found` counts authoritative answers
     "no such order"; `refusal` is the exchange's code of a definite refusal. `filled_ms` is when the exchange says that
-    the first part was filled, None while nothing is.
+    the first part was filled, None while nothing is. `slot` tells several targets apart, the nearest is 0.
+    `callback_rate` is a trailing stop's distance in percent of price; a target without a trigger price is an order at
+    the market, for a price that was passed already.
     """
 
     client_id: str
@@ -53,6 +55,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     position_side: PositionSide
     quantity: Decimal
     trigger_price: Decimal | None = None
+    slot: int = 0
+    callback_rate: Decimal | None = None
     state: State = "PLANNED"
     signed_ms: int | None = None
     deadline_ms: int | None = None
@@ -78,7 +82,9 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def conditional(self) -> bool:
-        return self.role in CONDITIONAL
+        """Whether it waits at the exchange for its price, instead of being filled at once."""
+        at_market = self.trigger_price is None and self.callback_rate is None
+        return self.role in CONDITIONAL and not at_market
 
 
 def may_become(intent: Intent, state: State) -> bool:

@@ -13,9 +13,8 @@ import msgspec
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.group import ExitReason, Group
 from phoenix95.executor.core.intents import TERMINAL, Intent, Role
+from phoenix95.executor.core.protection import WOULD_TRIGGER, Wanted, fits, refused_stops, secured, wanted
 
-WOULD_TRIGGER: Final = -2021  # the price is already beyond the trigger
-TARGET_ATTEMPTS: Final = 5
 MIN_POLL_MS: Final = 50
 BARRIER_STEPS: Final = 20
 REFUSED_PAUSE_MS: Final = 200
@@ -27,6 +26,7 @@ EXCHANGES_OWN: Final[dict[str, ExitReason]] = {
     "adl_autoclose": "adl",
     "settlement_autoclose-": "settlement",
 }
+_BY_ROLE: Final[dict[Role, ExitReason]] = {"stop": "stop_loss", "target": "take_profit", "trail": "trailing_stop"}
 
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,10 +55,14 @@ class Look(msgspec.Struct, frozen=True):
 
 
 class Plan(msgspec.Struct, frozen=True):
-    """Store another attempt of a role. `look_first`: the last one was refused, so find out what is still held."""
+    """Store another attempt of a role. `look_first`: the last one was refused, so find out what is still held.
+
+    `wanted` is what a protective order is to be like, None for an exit.
+    """
 
     role: Role
     look_first: bool = False
+    wanted: Wanted | None = None
 
 
 class Cancel(msgspec.Struct, frozen=True):
@@ -134,10 +138,12 @@ def exit_reason(group: Group) -> ExitReason:
     trade = group.trade
     if trade.close_reason is not None and any(one.filled for one in group.of("exit")):
         return trade.close_reason
-    if any(one.filled for one in group.of("stop")):
-        return "stop_loss"
-    if any(one.filled for one in group.of("target")):
-        return "take_profit"
+    roles = {one.order_id: one.role for one in group.intents}
+    closed = [fill for fill in group.fills if fill.side == group.closing_side]
+    last = max(closed, key=lambda fill: fill.trade_id, default=None)  # what ended it, not what took a part before
+    ended_by = None if last is None else _BY_ROLE.get(roles.get(last.order_id, "entry"))
+    if ended_by is not None:
+        return ended_by
     for fill in group.foreign_fills:
         for start, reason in EXCHANGES_OWN.items():
             if fill.side == group.closing_side and (fill.client_id or "").startswith(start):
@@ -169,10 +175,10 @@ def _enter(group: Group, entry: Intent, now_ms: int, modes: Modes) -> Move:
 
 def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> BeginClose | None:
     trade = group.trade
-    refusals = [one.refusal for one in group.of("stop") if one.refused]
+    refusals = refused_stops(group, group.held)
     if modes.flattening(trade.symbol):
         return BeginClose("flatten")
-    unsecured = _good(group.of("stop"), group.held) is None
+    unsecured = secured(group, group.held) is None
     if WOULD_TRIGGER in refusals and unsecured:
         return BeginClose("stop_loss")
     if len(refusals) >= bounds.refusals_max and unsecured:
@@ -181,48 +187,52 @@ def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) ->
     since = trade.naked_since_ms if any(one.state != "PLANNED" for one in group.of("stop")) else None
     if since is not None and now_ms - since > bounds.naked_ms:
         return BeginClose("unprotected", halt=f"no verified stop for {now_ms - since} ms")
-    if any(one.refusal == WOULD_TRIGGER for one in group.of("target")):
-        return BeginClose("take_profit")
+    wants = wanted(group, group.held, now_ms=now_ms, refusals_max=bounds.refusals_max)
+    if any(one.role == "target" and one.at_market and one.quantity == group.held for one in wants):
+        return BeginClose("take_profit")  # the price was beyond the last target before it could rest
     if trade.opened_ms is not None and now_ms >= trade.opened_ms + trade.hold_ms:
         return BeginClose("time_barrier")
     return None
 
 
 def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
-    """A verified stop of the right size, then the target, then away with what is left over."""
-    stop = _good(group.of("stop"), held)
-    if stop is None:
-        return _secure(group, "stop", held, now_ms, bounds)
-    target = None
-    if group.trade.target_price is not None and not _gave_up_target(group, bounds):
-        target = _good(group.of("target"), held)
-        if target is None:
-            return _secure(group, "target", held, now_ms, bounds)
+    """A verified stop of the right size, then the rest of what is wanted, then away with what is left over.
+
+    A successor was seen in the open list before its predecessor is cancelled: the way there is never without a stop.
+    """
+    kept: set[str] = set()
+    for want in wanted(group, held, now_ms=now_ms, refusals_max=bounds.refusals_max):
+        resting = secured(group, held) if want.role == "stop" else _resting(group, want)
+        if resting is None or not fits(resting, want, group.trade):
+            return _secure(group, want, now_ms, bounds)
+        kept.add(resting.client_id)
     for other in group.intents:
-        if other.conditional and other.state in ("ACCEPTED", "OPEN") and other not in (stop, target):
+        if other.conditional and other.state in ("ACCEPTED", "OPEN") and other.client_id not in kept:
             return Cancel(other.client_id)
     if group.trade.stage != "PROTECTED":
         return MarkProtected()
-    return Look(_poll_ms(group, now_ms, bounds))
+    filling = any(one.live and not one.conditional for one in group.of("target"))
+    return Look(bounds.look_ms if filling else _poll_ms(group, now_ms, bounds))
 
 
-def _secure(group: Group, role: Role, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
-    """Bring a conditional order of size `held` into the list of open ones.
+def _secure(group: Group, want: Wanted, now_ms: int, bounds: Bounds) -> Move:
+    """Bring what is wanted into the list of open orders.
 
     A request whose outcome is unknown, and that a first question did not find, is not waited for: another attempt
-    with another id follows at once, because a second reducing order can do no harm and a naked position can.
+    with another id follows at once, because a second reducing order can do no harm and a naked position can. (An
+    order at the market is another matter: while its outcome is unknown, none is wanted.)
     """
-    attempts = group.of(role)
+    attempts = [one for one in group.of(want.role) if fits(one, want, group.trade)]
     for one in attempts:
         if one.state == "PLANNED":
-            return Send(one.client_id, held)
-    if any(one.quantity == held and _promising(one) for one in attempts):
+            return Send(one.client_id, want.quantity)
+    if any(one.quantity == want.quantity and _promising(one) for one in attempts):
         return Look(bounds.look_ms)
     if attempts and _held_off(attempts[-1], now_ms):
         return Look(bounds.look_ms)
     if sum(one.state == "SENT" for one in attempts) >= bounds.unresolved_max:
         return Look(bounds.look_ms)
-    return Plan(role)
+    return Plan(want.role, wanted=want)
 
 
 def _close(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
@@ -267,8 +277,9 @@ def _poll_ms(group: Group, now_ms: int, bounds: Bounds) -> int:
     return max(MIN_POLL_MS, min(bounds.poll_ms, VERIFY_MS, left_ms // BARRIER_STEPS))
 
 
-def _good(attempts: tuple[Intent, ...], held: Decimal) -> Intent | None:
-    return next((one for one in attempts if one.state == "OPEN" and one.quantity == held), None)
+def _resting(group: Group, want: Wanted) -> Intent | None:
+    attempts = (one for one in group.of(want.role) if one.state == "OPEN" and one.quantity == want.quantity)
+    return next((one for one in attempts if fits(one, want, group.trade)), None)
 
 
 def _held_off(one: Intent, now_ms: int) -> bool:
@@ -278,11 +289,3 @@ def _held_off(one: Intent, now_ms: int) -> bool:
 
 def _promising(one: Intent) -> bool:
     return one.state == "ACCEPTED" or (one.state == "SENT" and one.not_found == 0)
-
-
-def _gave_up_target(group: Group, bounds: Bounds) -> bool:
-    """A target is wanted, not needed: after enough refusals stop and time barrier must do."""
-    attempts = group.of("target")
-    looked_at = [one for one in attempts if one.refused or one.state != "REJECTED"]
-    refused = sum(one.refused for one in looked_at)
-    return refused >= bounds.refusals_max or len(looked_at) >= TARGET_ATTEMPTS

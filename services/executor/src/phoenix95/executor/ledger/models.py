@@ -102,6 +102,8 @@ class TradeRow(Base):
 
     `status`: pending, filled, cancelled, closed; `stage`: the order protocol's. `pnl` is after `fee`; `funding` is
     apart from both: what was received (or paid, negative) while the position was held.
+
+    `options` are the trade's own (`core.options.Options`), numbers as texts; `best_price` is the most favourable seen.
     """
 
     __tablename__ = "trades"
@@ -144,6 +146,9 @@ class TradeRow(Base):
     naked_since_ms: Mapped[int | None]
     close_reason: Mapped[str | None]
     quote: Mapped[str] = mapped_column(server_default="USDT")
+    strategy: Mapped[str] = mapped_column(server_default="")
+    options: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+    best_price: Mapped[Decimal | None]
     request: Mapped[str | None]
     created: Mapped[datetime] = mapped_column(index=True)
     filled: Mapped[datetime | None]
@@ -174,6 +179,8 @@ class IntentRow(Base):
     position_side: Mapped[str]
     quantity: Mapped[Decimal]
     trigger_price: Mapped[Decimal | None]
+    slot: Mapped[int] = mapped_column(server_default="0")
+    callback_rate: Mapped[Decimal | None]
     state: Mapped[str]
     signed_ms: Mapped[int | None]
     deadline_ms: Mapped[int | None]

@@ -10,6 +10,7 @@ from phoenix95.common.events import PositionChanged
 from phoenix95.common.money import ZERO, plain
 from phoenix95.executor.core.group import ExitReason, Group
 from phoenix95.executor.core.pnl import percent_of, result
+from phoenix95.executor.core.protection import resting_stop_price
 from phoenix95.executor.ledger.history import PositionRow
 from phoenix95.executor.ledger.models import FillRow, IntentRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import changed, intent_values, when
@@ -52,18 +53,18 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
     trade, entry = group.trade, group.entry
     price = entry.average_price if entry.average_price is not None else trade.price
     stamp = when(trade.opened_ms or entry.updated_ms)
-    size = max(ZERO, group.held)
+    size, stop_price = max(ZERO, group.held), resting_stop_price(group)
     await writing.session.execute(
         insert(PositionRow)
         .values(
             analysis_id=trade.analysis_id, account=account, symbol=trade.symbol, side=trade.position_side.lower(),
-            size=size, entry_price=price, leverage=trade.leverage, stop_loss=trade.stop_price,
+            size=size, entry_price=price, leverage=trade.leverage, stop_loss=stop_price,
             take_profit=trade.target_price, is_active=True, created=stamp, updated=stamp,
         )
         .on_conflict_do_update(
             index_elements=["analysis_id"],
             set_={
-                "size": size, "entry_price": price,
+                "size": size, "entry_price": price, "stop_loss": stop_price,
                 "protected": PositionRow.protected if trade.stage != "PROTECTING" else False,
             },
         )

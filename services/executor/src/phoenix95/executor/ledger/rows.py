@@ -11,6 +11,7 @@ from phoenix95.common.money import plain
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import Fill, Group, Trade
 from phoenix95.executor.core.intents import Intent
+from phoenix95.executor.core.options import Options
 from phoenix95.executor.ledger.models import FillRow, IntentRow, TradeRow
 
 
@@ -37,6 +38,10 @@ def group_of(trade: TradeRow, intents: list[IntentRow], fills: list[FillRow]) ->
             close_reason=trade.close_reason,  # type: ignore[arg-type]
             request=trade.request,
             quote=trade.quote,
+            strategy=trade.strategy,
+            decided_ms=round(trade.created.timestamp() * 1000),
+            options=msgspec.convert(trade.options, Options),
+            best_price=trade.best_price,
         ),
         intents=tuple(_struct(Intent, row) for row in intents),
         fills=tuple(_struct(Fill, row) for row in fills),
@@ -122,6 +127,8 @@ def trade_values(decision: Decision, group: Group, account: str) -> dict[str, An
         "expires_ms": trade.expires_ms,
         "quote": trade.quote,
         "request": trade.request,
+        "strategy": trade.strategy,
+        "options": msgspec.to_builtins(trade.options),
         "created": when(decision.decided.ts),
         "reasoning": list(analysis.reasoning),
     }

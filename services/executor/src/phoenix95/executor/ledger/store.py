@@ -1,8 +1,9 @@
 """The ledger port over Postgres. Each method is one fenced transaction."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 
-from sqlalchemy import func, select, update
+from sqlalchemy import ColumnElement, and_, case, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -257,7 +258,7 @@ class PostgresLedger:
                 writing.dead_letter(letter)
             await _set_offset(writing.session, stream, entry_id)
 
-    async def mark(self, analysis_id: str, price: object, unrealized: object, now_ms: int) -> None:
+    async def mark(self, analysis_id: str, price: Decimal, unrealized: Decimal, now_ms: int) -> None:
         """Keep a position's present price and result, and the best and worst it has seen.
 
         One that was emptied meanwhile is left alone.
@@ -276,6 +277,12 @@ class PostgresLedger:
                     updated=when(now_ms),
                 )
             )
+            await _seen(writing.session, TradeRow.analysis_id == analysis_id, price)
+
+    async def seen(self, symbol: str, price: Decimal) -> None:
+        """Keep the most favourable price of the open trades of a symbol: it decides where their stops belong."""
+        async with self._writer.write("price seen") as writing:
+            await _seen(writing.session, and_(TradeRow.account == self._account, TradeRow.symbol == symbol), price)
 
 
 async def _group(session: AsyncSession, trade: TradeRow) -> Group:
@@ -291,6 +298,15 @@ async def _group(session: AsyncSession, trade: TradeRow) -> Group:
 async def _request(session: AsyncSession, analysis_id: str) -> str | None:
     found: str | None = await session.scalar(select(TradeRow.request).where(TradeRow.analysis_id == analysis_id))
     return found
+
+
+async def _seen(session: AsyncSession, which: ColumnElement[bool], price: Decimal) -> None:
+    known = func.coalesce(TradeRow.best_price, price)
+    best = case(
+        (TradeRow.position_side == "LONG", func.greatest(known, price)),
+        else_=func.least(known, price),
+    )
+    await session.execute(update(TradeRow).where(which, TradeRow.status == "filled").values(best_price=best))
 
 
 async def _set_offset(session: AsyncSession, stream: str, entry_id: str) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from phoenix95.common.errors import OutcomeUnknown, RateLimited, TransientError, VenueRejected
 from phoenix95.executor.core.decide import attempt
 from phoenix95.executor.core.group import Group, with_intent
-from phoenix95.executor.core.intents import LIMITED, Intent, Role, move
+from phoenix95.executor.core.intents import LIMITED, Intent, move
 from phoenix95.executor.core.observe import seen_conditional, seen_order
 from phoenix95.executor.core.plan import (
     Abandon,
@@ -56,8 +56,8 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False) -> Paus
             after = await look(ports, group)
             resting = group.trade.stage == "PROTECTED" and group.trade.close_reason is None
             return AT_ONCE if _progressed(group, after) else Pause(pause_ms, resting=resting)
-        case Plan(role, look_first):
-            return await _plan(ports, group, role, look_first)
+        case Plan():
+            return await _plan(ports, group, chosen)
         case Cancel(client_id):
             return await _cancel(ports, group, group.intent(client_id))
         case Abandon(reason):
@@ -130,15 +130,15 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
     return AT_ONCE
 
 
-async def _plan(ports: Ports, group: Group, role: Role, look_first: bool) -> Pause:
-    if look_first:
+async def _plan(ports: Ports, group: Group, wish: Plan) -> Pause:
+    if wish.look_first:
         after = await look(ports, group, sync=True)
         if after.held != group.held or _progressed(group, after):
             return AT_ONCE
-    number = len(group.of(role))
+    quantity = group.held if wish.wanted is None else wish.wanted.quantity
     now_ms = ports.clock.now_ms()
     await ports.ledger.plan(
-        attempt(group, role, number=number, account=ports.account, now_ms=now_ms, quantity=group.held)
+        attempt(group, wish.role, account=ports.account, now_ms=now_ms, quantity=quantity, wanted=wish.wanted)
     )
     return AT_ONCE
 

@@ -27,7 +27,7 @@ from phoenix95.executor.venue.reference import Reference
 FILLS_PAGE: Final = 1000
 WAIT_MAX_S: Final = 5.0  # a request that is held back longer asks again
 TOUCHED_S: Final = 30.0
-ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET"}
+ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET", "trail": "TRAILING_STOP_MARKET"}
 
 T = TypeVar("T")
 
@@ -97,15 +97,13 @@ class Binance:
         return _understood(Order, answer).report()
 
     async def place_conditional(self, intent: Intent) -> ConditionalReport:
-        if intent.trigger_price is None:
-            raise VenueRejected(0, f"{intent.client_id} has no trigger price")
         params = {
             **_signed(intent),
+            **_condition(intent),
             "algoType": "CONDITIONAL",
             "type": ALGO_TYPES[intent.role],
             **self._side(intent),
             "quantity": plain(intent.quantity),
-            "triggerPrice": plain(intent.trigger_price),
             "workingType": "CONTRACT_PRICE",
             "clientAlgoId": intent.client_id,
         }
@@ -243,6 +241,17 @@ def _signed(intent: Intent) -> dict[str, Any]:
 
 def _urgency(role: Role) -> Urgency:
     return Urgency.ENTRY if role == "entry" else Urgency.PROTECT
+
+
+def _condition(intent: Intent) -> dict[str, str]:
+    """What sets it off. A trailing stop without an activation price follows the market from its beginning."""
+    price = None if intent.trigger_price is None else plain(intent.trigger_price)
+    if intent.callback_rate is not None:
+        activation = {} if price is None else {"activatePrice": price}
+        return {"callbackRate": plain(intent.callback_rate), **activation}
+    if price is None:
+        raise VenueRejected(0, f"{intent.client_id} has no trigger price")
+    return {"triggerPrice": price}
 
 
 def _understood(kind: type[T], answer: Any) -> T:

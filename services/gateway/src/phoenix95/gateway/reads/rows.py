@@ -75,7 +75,7 @@ class PositionRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OrderRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One order by its client id. `role` is entry, stop, target or exit; `updated_ms` is exchange time."""
+    """One order by its client id. `role` is entry, stop, target, trail or exit; `updated_ms` is exchange time."""
 
     client_id: str
     role: str
