@@ -27,6 +27,7 @@ from phoenix95.executor.core.plan import (
     Send,
     next_move,
 )  # fmt: skip
+from phoenix95.executor.core.protection import Wanted
 from phoenix95.executor.core.sizing import Rules
 
 D = Decimal
@@ -79,6 +80,11 @@ def fill(trade_id: int, quantity: str, order_id: str = "7", **changes: Any) -> F
 
 def asked(group: Group, now_ms: int = NOW_MS + 600, modes: Modes | None = None) -> Move:
     return next_move(group, now_ms=now_ms, modes=modes or Modes(), bounds=BOUNDS)
+
+
+def another_stop(group: Group) -> Plan:
+    place = group.trade.stop_price
+    return Plan("stop", wanted=Wanted(role="stop", quantity=group.held, trigger_price=place, at_least=place))
 
 
 def in_stage(group: Group, stage: Any, **changes: Any) -> Group:
@@ -151,7 +157,7 @@ def test_the_stop_follows_what_is_held(planned: Group) -> None:
     assert part.protected
     whole = with_intent(part, seen_order(part.entry, report("FILLED", "0.2"), NOW_MS + 700), NOW_MS + 700)
     assert not whole.protected
-    assert asked(whole) == Plan("stop")
+    assert asked(whole) == another_stop(whole)
     more = with_intent(
         whole, attempt(whole, "stop", number=1, account="test", now_ms=NOW_MS, quantity=whole.held), NOW_MS
     )
@@ -167,7 +173,7 @@ def test_a_stop_that_triggered_in_part_leaves_the_rest_to_protect(planned: Group
     )  # fmt: skip
     after = with_intent(group, seen_conditional(stop, made, NOW_MS + 600, listed=False), NOW_MS + 600)
     assert (after.held, after.of("stop")[0].state, after.protected) == (D("0.05"), "PARTIAL", False)
-    assert asked(after) == Plan("stop")
+    assert asked(after) == another_stop(after)
 
 
 def test_an_exit_filled_in_part_is_followed_by_another(planned: Group) -> None:
@@ -182,7 +188,7 @@ def test_a_target_filled_in_part_shrinks_the_stop(planned: Group) -> None:
     group = stopped(entered(planned))
     target = move(signed(group.of("target")[0]), "PARTIAL", filled=D("0.05"), order_id="72")
     after = with_intent(group, target, NOW_MS + 600)
-    assert (after.held, asked(after)) == (D("0.15"), Plan("stop"))
+    assert (after.held, asked(after)) == (D("0.15"), another_stop(after))
 
 
 def test_a_stop_whose_quantity_somebody_changed_is_no_full_stop(planned: Group) -> None:
@@ -190,7 +196,7 @@ def test_a_stop_whose_quantity_somebody_changed_is_no_full_stop(planned: Group) 
     stop = group.of("stop")[0]
     listed = ConditionalReport(venue_id="9", client_id=stop.client_id, symbol="X", state="OPEN", quantity=D("0.1"))
     after = with_intent(group, seen_conditional(stop, listed, NOW_MS + 900, listed=True), NOW_MS + 900)
-    assert (after.protected, after.trade.naked_since_ms, asked(after)) == (False, NOW_MS + 900, Plan("stop"))
+    assert (after.protected, after.trade.naked_since_ms, asked(after)) == (False, NOW_MS + 900, another_stop(after))
 
 
 # ---------------------------------------------------------------- naked time
@@ -218,7 +224,7 @@ def test_protected_goes_back_to_protecting_when_the_stop_is_gone(planned: Group,
     stop = move(group.of("stop")[0], gone)
     after = with_intent(group, stop, NOW_MS + 9_000)
     assert (after.trade.stage, after.trade.naked_since_ms) == ("PROTECTING", NOW_MS + 9_000)
-    assert asked(after) == Plan("stop")
+    assert asked(after) == another_stop(after)
 
 
 def test_protection_is_looked_at_every_ten_seconds_whatever_the_settings(planned: Group) -> None:
@@ -248,7 +254,7 @@ def test_a_rate_limit_is_no_refusal_of_the_stop(planned: Group) -> None:
     for number in range(4):
         group = refused(group, number, LIMITED)
     assert asked(group, NOW_MS + 600) == Look(BOUNDS.look_ms)  # held off
-    assert asked(group, NOW_MS + 2_000) == Plan("stop")
+    assert asked(group, NOW_MS + 2_000) == another_stop(group)
     for number in range(4):
         group = refused(group, number, -4045)
     assert isinstance(asked(group, NOW_MS + 2_000), BeginClose)

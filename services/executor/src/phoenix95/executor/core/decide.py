@@ -101,24 +101,35 @@ def planned(accepted: Candidate, account: str, wishes: Wishes) -> Group:
         options=options,
     )
     quantity, now_ms = accepted.sized.quantity, accepted.now_ms
-    group = Group(trade=trade, intents=())
-    entry = attempt(group, "entry", account=account, now_ms=now_ms, quantity=quantity)
-    group = msgspec.structs.replace(group, intents=(entry,))
+
+    def joined(group: Group, role: Role, quantity: Decimal, wanted: Wanted | None = None) -> Group:
+        one = attempt(
+            group, role, number=len(group.of(role)), account=account, now_ms=now_ms, quantity=quantity, wanted=wanted
+        )
+        return msgspec.structs.replace(group, intents=(*group.intents, one))
+
+    group = joined(Group(trade=trade, intents=()), "entry", quantity)
     for want in wanted(group, quantity, now_ms=now_ms, refusals_max=1):
-        protecting = attempt(group, want.role, account=account, now_ms=now_ms, quantity=want.quantity, wanted=want)
-        group = msgspec.structs.replace(group, intents=(*group.intents, protecting))
-    leaving = attempt(group, "exit", account=account, now_ms=now_ms, quantity=quantity)
-    return msgspec.structs.replace(group, intents=(*group.intents, leaving))
+        group = joined(group, want.role, want.quantity, want)
+    return joined(group, "exit", quantity)
 
 
 def attempt(
-    group: Group, role: Role, *, account: str, now_ms: int, quantity: Decimal, wanted: Wanted | None = None
+    group: Group,
+    role: Role,
+    *,
+    number: int,
+    account: str,
+    now_ms: int,
+    quantity: Decimal,
+    wanted: Wanted | None = None,
 ) -> Intent:
-    """The next attempt of a role, PLANNED. Its client id is a function of its cause.
+    """The `number`-th attempt of a role, PLANNED. Its client id is a function of its cause.
 
-    `wanted` says what a protective order is to be like; entries and exits are at the market.
+    `wanted` says what a protective order is to be like, None: as the trade has it from its analysis.
     """
-    trade, number = group.trade, len(group.of(role))
+    trade = group.trade
+    prices = {"stop": trade.stop_price, "target": trade.target_price}
     opening: Side = "BUY" if trade.position_side == "LONG" else "SELL"
     return Intent(
         client_id=client_order_id(account, trade.analysis_id, ROLE_LETTERS[role], number),
@@ -129,7 +140,7 @@ def attempt(
         side=opening if role == "entry" else group.closing_side,
         position_side=trade.position_side,
         quantity=quantity,
-        trigger_price=None if wanted is None else wanted.trigger_price,
+        trigger_price=prices.get(role) if wanted is None else wanted.trigger_price,
         slot=0 if wanted is None else wanted.slot,
         callback_rate=None if wanted is None else wanted.callback_rate,
         updated_ms=now_ms,

@@ -136,10 +136,13 @@ async def _plan(ports: Ports, group: Group, wish: Plan) -> Pause:
         if after.held != group.held or _progressed(group, after):
             return AT_ONCE
     quantity = group.held if wish.wanted is None else wish.wanted.quantity
-    now_ms = ports.clock.now_ms()
+    number, now_ms = len(group.of(wish.role)), ports.clock.now_ms()
     await ports.ledger.plan(
-        attempt(group, wish.role, account=ports.account, now_ms=now_ms, quantity=quantity, wanted=wish.wanted)
-    )
+        attempt(
+            group, wish.role, number=number, account=ports.account, now_ms=now_ms, quantity=quantity,
+            wanted=wish.wanted,
+        )
+    )  # fmt: skip
     return AT_ONCE
 
 
