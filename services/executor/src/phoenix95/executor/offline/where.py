@@ -15,11 +15,13 @@ _SECRETS: Final = {
     "P95_EXECUTOR_API_KEY": "paper_api_key",
     "P95_EXECUTOR_API_SECRET": "paper_api_secret",
     "P95_POSTGRES_URL": "postgres_url",
+    "P95_REDIS_PASSWORD": "redis_executor",
 }
 
 
 class _State(msgspec.Struct):
     ports: dict[str, int] = {}
+    redis_url: str = ""
 
 
 def settings_of(data: Path, env: Mapping[str, str]) -> ExecutorSettings:
@@ -51,6 +53,8 @@ def _of_folder(data: Path, env: Mapping[str, str]) -> dict[str, str]:
         "P95_EXCHANGE_REST_URL": f"http://127.0.0.1:{port[0]}",
         "P95_EXCHANGE_WS_URL": f"ws://127.0.0.1:{port[1]}",
     }
+    if state.redis_url and not env.get("P95_REDIS_URL"):
+        found |= {"P95_REDIS_URL": state.redis_url, "P95_REDIS_USERNAME": "executor"}
     for name, file in _SECRETS.items():
         path = data / "secrets" / file
         if path.is_file() and not env.get(name):

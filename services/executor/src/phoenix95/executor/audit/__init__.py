@@ -1,0 +1,1 @@
+"""`phoenix95 audit`: does what is stored agree with itself, with the streams and with the exchange?"""
