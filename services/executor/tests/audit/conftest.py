@@ -25,6 +25,7 @@ from phoenix95.executor.ledger.writing import Writer
 
 D = Decimal
 NOW_MS = 1_721_347_200_000
+STREAM = "p95:analysis:{03}:BTCUSDT"
 _numbers = itertools.count(1)
 
 
@@ -67,15 +68,25 @@ class Kept(msgspec.Struct):
         await self.sql("SET LOCAL session_replication_role = replica", *statements)
 
 
+async def opened(url: str) -> Kept:
+    """The ledger behind `url`, with its account taken."""
+    engine = connect(url)
+    ownership = await take(engine, "main", stop=asyncio.Event())
+    writer = Writer(engine, "main", ownership.token, lambda: None)
+    return Kept(url, ownership, writer, PostgresLedger(writer))
+
+
+async def closed(kept: Kept) -> None:
+    await kept.ownership.release()
+    await kept.writer.engine.dispose()
+
+
 @pytest.fixture
 async def kept(ledger_url: str) -> AsyncIterator[Kept]:
     """An empty ledger whose account is taken."""
-    engine = connect(ledger_url)
-    ownership = await take(engine, "main", stop=asyncio.Event())
-    writer = Writer(engine, "main", ownership.token, lambda: None)
-    yield Kept(ledger_url, ownership, writer, PostgresLedger(writer))
-    await ownership.release()
-    await engine.dispose()
+    made = await opened(ledger_url)
+    yield made
+    await closed(made)
 
 
 @pytest.fixture
@@ -88,13 +99,19 @@ def decided(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> C
     factor = Factor(name="trend", value=0.8, weight=2.0, inputs={"ema12": 999.0})
 
     def made(**changes: Any) -> Decision:
-        analysis = an_analysis(**{"bar": bar, "factors": (factor,), **changes})
+        analysis = an_analysis(**{"bar": bar, "factors": (factor,), **_cause(changes), **changes})
         return decide(
             analysis, account="main", now_ms=analysis.ts + 10, uncertainty_ms=1.0, rules=rules, book=book,
             limits=Limits(),
         )  # fmt: skip
 
     return made
+
+
+def _cause(changes: dict[str, Any]) -> dict[str, str]:
+    """The tick that closed the bar: its time is the analysis's, its number that in the id."""
+    number = str(changes.get("id", "a-b-1.0")).rsplit("-", 1)[-1].split(".")[0]
+    return {} if "cause" in changes else {"cause": f"{changes.get('ts', NOW_MS)}-{number}"}
 
 
 def fill(trade_id: int, side: str, price: str, order_id: str, at_ms: int, realized: str = "0") -> Fill:
@@ -112,7 +129,7 @@ async def closed_trade(kept: Kept, decision: Decision) -> Group:
     """The whole life of a trade: entered, protected by a stop and a target, closed by its target at 1,020."""
     ledger, analysis_id = kept.ledger, decision.analysis.id
     assert decision.group is not None
-    await ledger.decide([decision], ("p95:analysis:{03}:BTCUSDT", f"{NOW_MS}-256"), Modes())
+    await ledger.decide([decision], (STREAM, f"{NOW_MS}-256"), Modes())
 
     async def step(role: str, state: str, at_ms: int, **changes: Any) -> None:
         group = await ledger.group(analysis_id)
@@ -139,11 +156,37 @@ async def closed_trade(kept: Kept, decision: Decision) -> Group:
     return await ledger.group(analysis_id)
 
 
+@pytest.fixture(scope="session")
+def lived_template(postgres_server: Any) -> Iterator[list[str]]:
+    """The name of a database in which all that is told by `lived` has happened; the first test makes it."""
+    made: list[str] = []
+    yield made
+    for name in made:
+        postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-async def lived(kept: Kept, decided: Callable[..., Decision]) -> Kept:
+async def lived(
+    postgres_server: Any, ledger_template: str, lived_template: list[str], decided: Callable[..., Decision]
+) -> AsyncIterator[Kept]:
     """Three analyses: one traded to its target, one refused by a gate, one that held."""
-    await closed_trade(kept, decided())
-    refused = decided(id="momentum-BTCUSDT-2.0", ts=NOW_MS + 60_000, confidence=0.5, cause=f"{NOW_MS + 60_000}-2")
-    holds = decided(id="momentum-BTCUSDT-3.0", ts=NOW_MS + 120_000, action="HOLD", side=None, reasoning=("no edge",))
-    await kept.ledger.decide([refused, holds], ("p95:analysis:{03}:BTCUSDT", f"{NOW_MS + 120_000}-768"), Modes())
-    return kept
+    if not lived_template:
+        name = f"audit_lived_{os.getpid()}"
+        postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE {ledger_template}")
+        lived_template.append(name)
+        kept = await opened(postgres_server.url(name))
+        await closed_trade(kept, decided())
+        later = NOW_MS + 60_000
+        refused = decided(id="momentum-BTCUSDT-2.0", ts=later, expires_at=later + 1_500, confidence=0.5)
+        holds = decided(
+            id="momentum-BTCUSDT-3.0", ts=later * 2 - NOW_MS, action="HOLD", side=None, reasoning=("no edge",)
+        )
+        at = (STREAM, f"{NOW_MS + 120_000}-768")
+        await kept.ledger.decide([refused, holds], at, Modes())
+        await closed(kept)
+    name = f"audit_{os.getpid()}_{next(_numbers)}"
+    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE {lived_template[0]}")
+    made = await opened(postgres_server.url(name))
+    yield made
+    await closed(made)
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")

@@ -29,6 +29,11 @@ def main() -> None:
     direct.add_argument("--yes", action="store_true", help="do not ask")
     direct.add_argument("--dry-run", action="store_true", help="only show what there is")
     direct.add_argument("--for", dest="seconds", type=float, default=60.0, help="seconds to go on trying (default: 60)")
+    audit = commands.add_parser("audit", help="prove the ledger: its chain, the streams, the exchange, the results")
+    audit.add_argument("--since", help="only from this time on: 2026-11-22T10:00:00Z")
+    audit.add_argument("--account", help="only this account (default: all)")
+    audit.add_argument("--anchor", help="an anchor noted earlier: finds a tail that was cut off")
+    audit.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     if arguments.command is None:
         from phoenix95.executor.service import run
@@ -47,6 +52,10 @@ def _once(arguments: argparse.Namespace) -> None:
 
         given = {name: getattr(arguments, name) for name in ("symbol", "yes", "dry_run", "seconds")}
         sys.exit(flatten_direct(**given))
+    if arguments.command == "audit":
+        from phoenix95.executor.audit.commands import run_audit
+
+        sys.exit(run_audit(**{name: getattr(arguments, name) for name in ("since", "account", "anchor", "as_json")}))
     settings = load(ExecutorSettings, "executor", os.environ)
     require(settings, "postgres_url")
     if arguments.command == "migrate":

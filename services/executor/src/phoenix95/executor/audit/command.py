@@ -21,6 +21,4 @@ def audit(
     as_json: AsJson = False,
 ) -> None:
     """Prove the ledger: its chain, the streams, the exchange, the results. Exit 1 on a violation, 2 if unable."""
-    raise typer.Exit(
-        commands.run_audit(account=account, since=since, anchor=anchor, as_json=as_json, data=data)
-    )
+    raise typer.Exit(commands.run_audit(account=account, since=since, anchor=anchor, as_json=as_json, data=data))

@@ -98,7 +98,8 @@ def scene_of(
 
 def report_of(lines: list[Line], anchors: dict[str, str]) -> Report:
     """The worst verdict is the whole one's."""
-    verdict = max((line.verdict for line in lines), key=get_args(Verdict).index, default="ok")
+    order = get_args(Verdict).index
+    verdict: Verdict = max((line.verdict for line in lines), key=order) if lines else "ok"
     return Report(verdict=verdict, anchors=anchors, lines=tuple(lines))
 
 

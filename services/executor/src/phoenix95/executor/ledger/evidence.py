@@ -20,7 +20,7 @@ from phoenix95.executor.ledger.models import AccountRow, ControlRow, FillRow, In
 from phoenix95.executor.ledger.rows import group_of
 
 SHOWN: Final = 50  # differences of one kind that are read: a person looks at the first
-PATIENCE: Final = "SET LOCAL statement_timeout = '600s'"
+PATIENCE: Final = "SELECT set_config('statement_timeout', '600s', true), set_config('jit', 'off', true)"
 
 # For each kind of record: its table, what names a row, its time, and the columns whose change alone has no record.
 FACTS: Final[dict[str, tuple[str, str, str, str]]] = {

@@ -10,12 +10,12 @@ from phoenix95.common.errors import TransientError
 from phoenix95.executor.ledger.connect import driver_url
 
 
-def upgrade(postgres_url: str) -> None:
-    """Run every migration that is missing. Raises TransientError when Postgres cannot be reached."""
+def upgrade(postgres_url: str, to: str = "head") -> None:
+    """Run every migration that is missing, up to a revision. Raises TransientError when Postgres cannot be reached."""
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
     config.attributes["url"] = driver_url(postgres_url)
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, to)
     except DBAPIError as error:
         raise TransientError(f"Postgres, migrating: {error.orig}") from error

@@ -142,6 +142,33 @@ TRIGGERS: Final = {
     "append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON ledger.audit FOR EACH STATEMENT": "append_only()",
 }
 
+# What was stored before the chain began gets its records now, each row as it is.
+BACKFILL: Final = """
+DO $$
+DECLARE
+    one record;
+BEGIN
+    FOR one IN
+        SELECT 1 AS rank, id AS at, ledger.writing_account() AS account, decided_ms AS ms, 'decision' AS what,
+            analysis_id AS about, to_jsonb(t)::text AS told
+        FROM ledger.signals AS t
+        UNION ALL SELECT 2, id, account, (extract(epoch FROM greatest(created, filled, closed)) * 1000)::bigint,
+            'trade', analysis_id, to_jsonb(t)::text
+        FROM ledger.trades AS t
+        UNION ALL SELECT 3, updated_ms, account, updated_ms, 'order', analysis_id, to_jsonb(t)::text
+        FROM ledger.intents AS t
+        UNION ALL SELECT 4, time_ms, account, time_ms, 'fill', analysis_id, to_jsonb(t)::text
+        FROM ledger.fills AS t
+        UNION ALL SELECT 5, 0, ledger.writing_account(), (extract(epoch FROM changed) * 1000)::bigint, 'control', NULL,
+            to_jsonb(t)::text
+        FROM ledger.control AS t
+        ORDER BY 1, 2
+    LOOP
+        PERFORM ledger.keep(one.account, one.ms, one.what, one.about, one.told);
+    END LOOP;
+END $$
+"""
+
 # The owner may insert, because the triggers act as the owner; nobody may do anything else than read.
 RIGHTS: Final = """
 DO $$
@@ -185,6 +212,7 @@ def upgrade() -> None:
         op.execute(statement)
     for when, call in TRIGGERS.items():
         op.execute(f"CREATE TRIGGER {when} EXECUTE FUNCTION ledger.{call}")
+    op.execute(BACKFILL)
     op.execute(RIGHTS)
 
 
