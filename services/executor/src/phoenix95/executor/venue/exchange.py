@@ -76,6 +76,7 @@ class Requests:
         *,
         account_url: str | None = None,
         now_ms: Callable[[], int] | None = None,
+        timeout_ms: int = TIMEOUT_MS,
     ) -> None:
         self.budget = Budget(now_ms)
         self.refused: list[Callable[[int], None]] = []
@@ -84,12 +85,12 @@ class Requests:
             {
                 "apiKey": api_key,
                 "secret": api_secret,
-                "timeout": TIMEOUT_MS,
+                "timeout": timeout_ms,
                 "enableRateLimit": False,  # one queue for everything would hold a stop up behind a poll
                 "options": {"fetchCurrencies": False, "maxRetriesOnFailure": 0},
             }
         )
-        self._exchange.urls["api"] = _addresses(rest_url.rstrip("/"), account_url)
+        self._exchange.urls["api"] = _addresses(self._exchange.urls["api"], rest_url.rstrip("/"), account_url)
         self._exchange.answered = self._answered
 
     async def send(self, endpoint: str, params: dict[str, Any], urgency: Urgency = Urgency.PROTECT) -> dict[str, Any]:
@@ -159,10 +160,10 @@ class Requests:
                 hear(answered.code)
 
 
-def _addresses(base: str, account_url: str | None) -> dict[str, str]:
+def _addresses(known: Mapping[str, Any], base: str, account_url: str | None) -> dict[str, str]:
     """Every address that ccxt knows, led to ours: none is left that points at another host."""
     account = base if account_url is None else account_url.rstrip("/")
-    paths = {name: urlsplit(url).path for name, url in BinanceUsdm().urls["api"].items() if isinstance(url, str)}
+    paths = {name: urlsplit(url).path for name, url in known.items() if isinstance(url, str)}
     return {name: (account if name.startswith("sapi") else base) + path for name, path in paths.items()}
 
 

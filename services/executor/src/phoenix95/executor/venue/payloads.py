@@ -23,6 +23,8 @@ ORDER_STATES: Final[dict[str, OrderState]] = {
     "REJECTED": "REJECTED",
     "EXPIRED": "EXPIRED",
     "EXPIRED_IN_MATCH": "EXPIRED",
+    "NEW_INSURANCE": "FILLED",  # a liquidation that the insurance fund took over; never one of ours
+    "NEW_ADL": "FILLED",  # our counterparty's liquidation closed our position
 }
 ConditionalState = Literal["OPEN", "TRIGGERED", "CANCELED", "REJECTED", "EXPIRED"]
 CONDITIONAL_STATES: Final[dict[str, ConditionalState]] = {
