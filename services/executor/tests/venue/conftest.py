@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
@@ -34,6 +35,7 @@ class Stub:
         self.asked: list[Asked] = []
         self._answers: dict[tuple[str, str], list[tuple[int, dict[str, str], bytes]]] = {}
         self.port = 0
+        self.heard: Callable[[], None] = lambda: None  # called after each request
 
     @property
     def url(self) -> str:
@@ -65,6 +67,7 @@ class Stub:
         path, _, query = target.partition("?")
         text = "&".join(part for part in (query, sent) if part)
         self.asked.append(Asked(method, path, dict(parse_qsl(text))))
+        self.heard()
         status, extra, body = self._answer(method, path, headers, text)
         if status == SILENT:
             await reader.read()
@@ -120,3 +123,12 @@ def an_intent() -> Callable[..., Intent]:
         return Intent(**{**fields, **changes})
 
     return made
+
+
+@pytest.fixture
+def a_group(an_intent: Callable[..., Intent]) -> Group:
+    trade = Trade(
+        analysis_id="a-1", symbol="BTCUSDT", position_side="LONG", leverage=5, price=Decimal(1), stop_price=Decimal(1),
+        target_price=None, hold_ms=1_000, expires_ms=NOW_MS,
+    )  # fmt: skip
+    return Group(trade=trade, intents=(an_intent("entry"),))

@@ -1,8 +1,8 @@
 """The venue port over Binance USD-M futures, in hedge or one-way mode, with isolated or cross margin."""
 
 import math
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Any, Final, Literal, TypeVar
 
 from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
@@ -194,14 +194,14 @@ class Binance:
         return await self._requests.read(endpoint, {**self.stamp(), **params}, urgency)
 
     def _touch(self, symbol: str) -> None:
-        self._touched_s[symbol] = time.monotonic()
+        self._touched_s[symbol] = monotonic()
 
     def _looking(self, symbol: str | None) -> Urgency:
         """Where something was sent a moment ago, a look is part of it; elsewhere it only makes sure."""
         if symbol is None:
             return Urgency.POLL
-        touched_s = self._touched_s.setdefault(symbol, time.monotonic())
-        return Urgency.LOOK if time.monotonic() - touched_s < TOUCHED_S else Urgency.POLL
+        touched_s = self._touched_s.setdefault(symbol, monotonic())
+        return Urgency.LOOK if monotonic() - touched_s < TOUCHED_S else Urgency.POLL
 
     async def _set(self, endpoint: str, params: dict[str, Any]) -> None:
         """Bring a setting to what it should be; it may be so already, and repeating it does no harm."""

@@ -13,6 +13,7 @@ from phoenix95.executor.venue.budget import Budget, Urgency
 from phoenix95.executor.venue.codes import CREDENTIALS, Meaning, meaning
 
 TIMEOUT_MS: Final = 5_000
+TLS_CLOSE_MS: Final = 250  # encrypted connections need a moment to close
 TOO_MANY_ORDERS: Final = -1015
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ class Requests:
                 "apiKey": api_key,
                 "secret": api_secret,
                 "timeout": timeout_ms,
+                "timeout_on_exit": TLS_CLOSE_MS if rest_url.startswith("https:") else 0,
                 "enableRateLimit": False,  # one queue for everything would hold a stop up behind a poll
                 "options": {"fetchCurrencies": False, "maxRetriesOnFailure": 0},
             }

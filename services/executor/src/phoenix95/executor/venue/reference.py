@@ -1,7 +1,7 @@
 """The exchange's rules and margin tiers: read again every hour, and when a refusal says that they changed."""
 
-import time
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from phoenix95.executor.core.sizing import Bracket, Rules
@@ -60,14 +60,14 @@ class Reference:
         self._requests.budget.allow(
             (one.rate_limit_type, one.interval, one.interval_num, one.limit) for one in info.rate_limits
         )
-        self._rules_at_s, self._doubtful = time.monotonic(), False
+        self._rules_at_s, self._doubtful = monotonic(), False
 
     async def _read_tiers(self) -> None:
         answer = await self._requests.read("fapiPrivateGetLeverageBracket", self._stamp(), Urgency.POLL)
         found: list[Tiers] = decoded(list[Tiers], answer, "leverage brackets")
         self._tiers = {one.symbol: one.sorted() for one in found}
-        self._tiers_at_s = time.monotonic()
+        self._tiers_at_s = monotonic()
 
 
 def _age_s(at_s: float | None) -> float:
-    return float("inf") if at_s is None else time.monotonic() - at_s
+    return float("inf") if at_s is None else monotonic() - at_s

@@ -1,0 +1,93 @@
+"""What goes over the wire in each position mode and margin type, and what the exchange's refusals of them become."""
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from phoenix95.common.errors import ConfigError, OutcomeUnknown, VenueRejected
+from phoenix95.executor.core.intents import Intent, Role
+from phoenix95.executor.venue.binance import Binance
+from phoenix95.executor.venue.exchange import Requests
+
+from .conftest import NOW_MS, Stub
+
+Make = Callable[..., Intent]
+DUAL, MARGIN = "/fapi/v1/positionSide/dual", "/fapi/v1/marginType"
+
+
+def account(requests: Requests, **settings: Any) -> Binance:
+    return Binance(requests, lambda: NOW_MS, 5_000, **settings)
+
+
+@pytest.mark.parametrize(
+    ("hedge", "role", "expected"),
+    [
+        (True, "entry", {"side": "BUY", "positionSide": "LONG"}),
+        (True, "exit", {"side": "SELL", "positionSide": "LONG"}),
+        (True, "stop", {"side": "SELL", "positionSide": "LONG"}),
+        (False, "entry", {"side": "BUY", "positionSide": "BOTH"}),
+        (False, "exit", {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"}),
+        (False, "stop", {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"}),
+        (False, "target", {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"}),
+    ],
+)
+async def test_a_position_side_or_reduce_only_but_never_both(
+    stub: Stub, requests: Requests, an_intent: Make, hedge: bool, role: Role, expected: dict[str, str]
+) -> None:
+    venue, intent = account(requests, hedge=hedge), an_intent(role)
+    with pytest.raises(OutcomeUnknown):  # the stub's empty answer
+        await (venue.place_conditional(intent) if intent.conditional else venue.place(intent))
+    sent = stub.asked[0].params
+    assert {key: sent[key] for key in ("side", "positionSide", "reduceOnly") if key in sent} == expected
+    assert (sent["timestamp"], sent["recvWindow"]) == (str(NOW_MS), "5000")  # what was stored, not what it is now
+
+
+async def test_a_one_way_position_is_long_or_short_by_its_sign(stub: Stub, requests: Requests) -> None:
+    row = {"entryPrice": "1", "markPrice": "1", "unRealizedProfit": "0", "positionSide": "BOTH"}
+    amounts = {"BTCUSDT": "0.5", "ETHUSDT": "-2", "BNBUSDT": "0"}
+    stub.say("GET", "/fapi/v3/positionRisk", 200, [{**row, "symbol": s, "positionAmt": a} for s, a in amounts.items()])
+    found = {one.symbol: (one.position_side, one.size) for one in await account(requests, hedge=False).positions()}
+    assert found == {"BTCUSDT": ("LONG", Decimal("0.5")), "ETHUSDT": ("SHORT", Decimal(2))}
+
+
+@pytest.mark.parametrize("hedge", [True, False])
+async def test_the_position_mode_is_set_only_when_it_is_another(stub: Stub, requests: Requests, hedge: bool) -> None:
+    stub.say("GET", DUAL, 200, {"dualSidePosition": hedge})
+    await account(requests, hedge=hedge).use_position_mode()
+    assert stub.paths() == [f"GET {DUAL}"]
+    await account(requests, hedge=not hedge).use_position_mode()
+    assert stub.asked[-1].method == "POST"
+    assert stub.asked[-1].params["dualSidePosition"] == str(not hedge).lower()
+
+
+@pytest.mark.parametrize("code", [-4067, -4068])
+async def test_a_mode_that_positions_or_orders_forbid_names_the_setting(
+    stub: Stub, requests: Requests, code: int
+) -> None:
+    stub.say("GET", DUAL, 200, {"dualSidePosition": True})
+    stub.say("POST", DUAL, 400, {"code": code, "msg": "Position side cannot be changed."})
+    with pytest.raises(ConfigError, match="P95_EXECUTOR_HEDGE_MODE is false, but the account is in hedge mode"):
+        await account(requests, hedge=False).use_position_mode()
+
+
+@pytest.mark.parametrize(("margin", "expected"), [("isolated", "ISOLATED"), ("cross", "CROSSED")])
+async def test_margin_type_and_leverage_before_an_entry(
+    stub: Stub, requests: Requests, margin: Any, expected: str
+) -> None:
+    venue = account(requests, margin=margin)
+    stub.say("POST", MARGIN, 400, {"code": -4046, "msg": "No need to change margin type."})
+    await venue.prepare("BTCUSDT", 5)
+    await venue.prepare("BTCUSDT", 5)
+    assert stub.paths() == [f"POST {MARGIN}", "POST /fapi/v1/leverage"]
+    assert (stub.asked[0].params["marginType"], stub.asked[1].params["leverage"]) == (expected, "5")
+
+
+@pytest.mark.parametrize("code", [-4047, -4048])
+async def test_a_margin_type_that_positions_or_orders_forbid_names_the_setting(
+    stub: Stub, requests: Requests, code: int
+) -> None:
+    stub.say("POST", MARGIN, 400, {"code": code, "msg": "Margin type cannot be changed."})
+    with pytest.raises(VenueRejected, match="P95_EXECUTOR_MARGIN_TYPE is cross"):
+        await account(requests, margin="cross").prepare("BTCUSDT", 5)
