@@ -78,6 +78,12 @@ def test_a_trade_is_entered_and_protected_and_the_second_is_refused(phoenix95):
     assert (said.json["accepted"], said.json["entered"], said.json["orders"]) == (False, False, [])
     assert "already held" in said.json["reason"]
     assert free in phoenix95("status").out.partition("positions")[2]
+    said = phoenix95("close", free.lower(), "NOPEUSDT", "--json")
+    assert (said.code, [(one["symbol"], one["ok"]) for one in said.json]) == (1, [(free, True), ("NOPEUSDT", False)])
+    assert [one["message"] for one in said.json] == [
+        f"closing {free}: asked for over the API",
+        "nothing is held in NOPEUSDT",
+    ]
 
 
 def test_a_trade_that_the_gates_refuse_says_which_and_why(phoenix95):

@@ -16,9 +16,12 @@ from phoenix95.common.events import Analysis, Decided, PositionChanged
 from phoenix95.common.ids import StreamId
 from phoenix95.common.wire import order_decoder
 from phoenix95.executor.core.candidate import Book, Limits, Modes
-from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.decide import Decision, attempt, decide, ending
+from phoenix95.executor.core.exits import Closing
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
+from phoenix95.executor.core.options import parse_wishes
+from phoenix95.executor.core.protection import Wanted
 from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger import history
 from phoenix95.executor.ledger.connect import connect
@@ -61,10 +64,10 @@ async def opened(migrated: str) -> AsyncIterator[Opened]:
 
 @pytest.fixture
 def decision(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Callable[..., Decision]:
-    def made(**changes: object) -> Decision:
+    def made(limits: Limits | None = None, **changes: object) -> Decision:
         return decide(
             an_analysis(**changes), account="main", now_ms=NOW_MS, uncertainty_ms=1.0,
-            rules=rules, book=book, limits=Limits(),
+            rules=rules, book=book, limits=limits or Limits(),
         )  # fmt: skip
 
     return made
@@ -349,3 +352,59 @@ async def test_fees_are_told_while_the_trade_is_open(opened: Opened, decision: M
         await opened.ledger.record(before, with_intent(before, filled, NOW_MS + 9))
     assert [row["fees"] for row in await rows(opened, "select fees from ledger.positions")] == [D("0.1")]
     assert [row["fee"] for row in await rows(opened, "select fee from ledger.trades")] == [D("0.1")]
+
+
+# ---------------------------------------------------------------- protection and exits
+
+
+async def test_options_and_moves_of_the_stop_are_kept(opened: Opened, decision: Make) -> None:
+    wishes = parse_wishes(trailing=0.012, breakeven_r=1, targets=("0.5@1", "0.5@2"))
+    made = decision(limits=Limits(wishes=wishes))
+    group = await entered(opened, made)
+    assert made.group is not None
+    assert (group.trade.options, group.trade.strategy) == (made.group.trade.options, "momentum")
+    assert group.trade.decided_ms == NOW_MS
+    assert [(one.slot, one.quantity) for one in group.of("target")] == [(0, D("0.1")), (1, D("0.1"))]
+    assert group.of("trail")[0].callback_rate == D("1.2")
+    moved = attempt(
+        group, "stop", number=1, account="main", now_ms=NOW_MS, quantity=D("0.2"),
+        wanted=Wanted(role="stop", quantity=D("0.2"), trigger_price=D(1_001)),
+    )  # fmt: skip
+    await opened.ledger.plan(moved)
+    sent = move(moved, "SENT", signed_ms=NOW_MS, deadline_ms=NOW_MS + 5_000)
+    assert await opened.ledger.sign(sent, entry=False)
+    before = await opened.ledger.group(group.trade.analysis_id)
+    await opened.ledger.record(before, with_intent(before, move(sent, "OPEN", venue_id="v"), NOW_MS))
+    assert (await rows(opened, "select stop_loss from ledger.positions")) == [{"stop_loss": D(1_001)}]
+
+
+@pytest.mark.parametrize(("side", "best"), [("BUY", "1020"), ("SELL", "980")])
+async def test_the_best_price_of_an_open_trade_is_kept(opened: Opened, decision: Make, side: str, best: str) -> None:
+    stop, target = (990.0, 1_020.0) if side == "BUY" else (1_010.0, 980.0)
+    group = await entered(opened, decision(side=side, stop_loss=stop, take_profit=target))
+    for price in (D(1_000), D(1_020), D(980), D(1_010)):
+        await opened.ledger.mark(group.trade.analysis_id, price, D(0), NOW_MS)
+    await opened.ledger.seen("ETHUSDT", D(5_000))
+    await opened.ledger.seen("BTCUSDT", D(1_000))
+    assert (await opened.ledger.group(group.trade.analysis_id)).trade.best_price == D(best)
+
+
+async def test_what_an_analysis_ends_is_stored_with_its_decision_once(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    held = group.trade.analysis_id
+    leave = ending(decision(id="exit.0", action="EXIT"), (Closing(held, "strategy"),))
+    await opened.ledger.decide([leave], (STREAM, "7-1"), Modes())
+    assert (await opened.ledger.group(held)).trade.close_reason == "strategy"
+    told = await rows(opened, "select reason from ledger.signals where analysis_id = 'exit.0'")
+    assert f"closes {held} (strategy)" in str(told[0]["reason"])
+    await rows_after(opened, "update ledger.trades set close_reason = null")
+    await opened.ledger.decide([leave], (STREAM, "7-1"), Modes())  # read again
+    assert (await opened.ledger.group(held)).trade.close_reason is None
+
+
+async def test_a_person_closes_one_side_and_a_repeated_command_nothing_more(opened: Opened, decision: Make) -> None:
+    held = (await entered(opened, decision())).trade.analysis_id
+    close = opened.ledger.close_by_command
+    assert await close(keys.COMMAND, "5-0", "BTCUSDT", "enough", "short") == []
+    assert await close(keys.COMMAND, "6-0", "BTCUSDT", "enough", "long") == [held]
+    assert await close(keys.COMMAND, "6-0", "BTCUSDT", "enough", "long") == []

@@ -161,6 +161,11 @@ async def acknowledge(redis, *, ok, message):
         ("POST", "/api/subscribe/solusdt", Subscribe(symbol="SOLUSDT")),
         ("DELETE", "/api/subscribe/BTCUSDT", Unsubscribe(symbol="BTCUSDT")),
         ("POST", "/api/positions/BTCUSDT/close", ClosePosition(symbol="BTCUSDT", reason="asked for over the API")),
+        (
+            "POST",
+            "/api/positions/BTCUSDT/close?side=short",
+            ClosePosition(symbol="BTCUSDT", reason="asked for over the API", side="short"),
+        ),
     ],
 )
 async def test_a_command_is_written_and_its_acknowledgement_answered(gateway, redis, method, path, command):

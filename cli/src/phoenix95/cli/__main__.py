@@ -8,6 +8,7 @@ from typing import Annotated, Final
 import typer
 
 from phoenix95.cli.analyze import analyze
+from phoenix95.cli.close import close
 from phoenix95.cli.control import flatten, halt, resume
 from phoenix95.cli.market import feed, price, subscribe, unsubscribe
 from phoenix95.cli.metrics import metrics
@@ -26,6 +27,7 @@ OWN: Final = (
     status,
     analyze,
     trade,
+    close,
     halt,
     resume,
     flatten,

@@ -1,5 +1,6 @@
 """`phoenix95 price`, `feed`, `subscribe` and `unsubscribe`: what comes from the exchange, and which symbols of it."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -121,12 +122,12 @@ def feed(*, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = False)
 
 def subscribe(symbols: Symbols, *, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
     """Start market data, and with it analyses, of symbols. Exit 1 when one could not be had."""
-    _command("POST", symbols, find_gateway(url, data), as_json)
+    command("POST", _subscription, symbols, find_gateway(url, data), as_json)
 
 
 def unsubscribe(symbols: Symbols, *, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
     """Stop market data of symbols. Exit 1 when one was not subscribed."""
-    _command("DELETE", symbols, find_gateway(url, data), as_json)
+    command("DELETE", _subscription, symbols, find_gateway(url, data), as_json)
 
 
 def _history(gateway: Gateway, symbol: str, limit: int, as_json: bool) -> None:
@@ -163,13 +164,13 @@ def _print_feed(found: Feed) -> None:
     console.print(rows)
 
 
-def _command(method: str, symbols: list[str], gateway: Gateway, as_json: bool) -> None:
-    """Every symbol is tried, whatever became of those before it."""
+def command(method: str, path: Callable[[str], str], symbols: list[str], gateway: Gateway, as_json: bool) -> None:
+    """Command something of symbols and show what came of each: every one is tried. Exit 1 when one was not done."""
     with waiting(f"waiting for {', '.join(symbols)}"):
         done: list[_Done] = []
         for symbol in symbols:
             try:
-                done.append(_one(method, symbol, gateway))
+                done.append(_one(method, path(symbol), symbol, gateway))
             except TransientError as error:
                 if not done:
                     raise  # no gateway at all
@@ -185,10 +186,14 @@ def _command(method: str, symbols: list[str], gateway: Gateway, as_json: bool) -
         raise typer.Exit(EXIT_NOT_DONE)
 
 
-def _one(method: str, symbol: str, gateway: Gateway) -> _Done:
+def _subscription(symbol: str) -> str:
+    return f"/api/subscribe/{segment(symbol)}"
+
+
+def _one(method: str, path: str, symbol: str, gateway: Gateway) -> _Done:
     name = symbol.upper()
     try:
-        came = gateway.act(method, f"/api/subscribe/{segment(symbol)}", _Commanded)
+        came = gateway.act(method, path, _Commanded)
     except Refused as error:
         return _Done(symbol=name, ok=False, message=str(error), command_id=None)
     if came.ack is None:

@@ -266,10 +266,11 @@ class Unsubscribe(Event, frozen=True, kw_only=True, tag="unsubscribe"):
 
 
 class ClosePosition(Event, frozen=True, kw_only=True, tag="close_position"):
-    """Close what is held in a symbol at the market; a person's decision."""
+    """Close what is held in a symbol at the market; a person's decision. `side` None: whichever is held."""
 
     symbol: str
     reason: str
+    side: Literal["long", "short"] | None = None
 
 
 class PlaceTrade(Event, frozen=True, kw_only=True, tag="place_trade"):

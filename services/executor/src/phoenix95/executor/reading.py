@@ -111,7 +111,9 @@ class Commands:
         try:
             command = command_decoder.decode(body(fields))
             if isinstance(command, ClosePosition):
-                await self._ledger.close_by_command(keys.COMMAND, entry_id, command.symbol, command.reason)
+                await self._ledger.close_by_command(
+                    keys.COMMAND, entry_id, command.symbol, command.reason, command.side
+                )
                 self._desk.hint(command.symbol)
             elif isinstance(command, PlaceTrade):
                 await self._enter(command, entry_id, standing)
@@ -144,7 +146,9 @@ async def handle(
 
     Only what is stored is begun: an analysis that is read again may be judged otherwise than the first time.
     """
-    accepted = await take(ports, stream, entries, standing=standing, limits=limits)
-    if accepted:
+    touched = await take(ports, stream, entries, standing=standing, limits=limits)
+    if touched:
         for group in await ports.ledger.active_groups():
             desk.start(group.trade.analysis_id, group.trade.symbol)
+            if group.trade.close_reason is not None:
+                desk.hint(group.trade.symbol)

@@ -7,6 +7,7 @@ import msgspec
 from phoenix95.common.events import Ack, Analysis, Decided, Side, Verdict
 from phoenix95.common.ids import client_order_id
 from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
+from phoenix95.executor.core.exits import Closing
 from phoenix95.executor.core.gates import verdicts
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import ROLE_LETTERS, Intent, Role
@@ -17,6 +18,7 @@ from phoenix95.executor.core.sizing import Rules
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
     """`group` is None unless the analysis was accepted; then it holds the entry, stop, target and exit, PLANNED.
+    `closing` are the trades that the analysis ends, whatever the gates say of it.
 
     `ack` is the answer to the command that it came of, None for an analysis. `cache_hit` and `processing_time_ms` are
     what the engine's stamps tell: whether the answer was recalled, and the wall-clock ms from the arrival of its cause
@@ -27,6 +29,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
     decided: Decided
     candidate: Candidate | None
     group: Group | None
+    closing: tuple[Closing, ...] = ()
     ack: Ack | None = None
     cache_hit: bool | None = None
     processing_time_ms: float | None = None
@@ -145,6 +148,15 @@ def attempt(
         callback_rate=None if wanted is None else wanted.callback_rate,
         updated_ms=now_ms,
     )
+
+
+def ending(decision: Decision, closing: tuple[Closing, ...]) -> Decision:
+    """The decision with the trades that its analysis ends, and told so."""
+    if not closing:
+        return decision
+    told = ", ".join(f"{one.analysis_id} ({one.reason})" for one in closing)
+    decided = msgspec.structs.replace(decision.decided, reason=f"{decision.decided.reason}; closes {told}")
+    return msgspec.structs.replace(decision, closing=closing, decided=decided)
 
 
 def _not_asked(analysis: Analysis) -> str | None:

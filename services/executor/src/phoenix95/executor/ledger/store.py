@@ -106,6 +106,12 @@ class PostgresLedger:
         writing.emit(decision.decided)
         if decision.ack is not None:
             writing.ack(decision.ack)
+        for ended in decision.closing:
+            await writing.session.execute(
+                update(TradeRow)
+                .where(TradeRow.analysis_id == ended.analysis_id, TradeRow.status.in_(ACTIVE))
+                .values(close_reason=func.coalesce(TradeRow.close_reason, ended.reason))
+            )
         if decision.group is None:
             return
         await writing.session.execute(insert(TradeRow).values(**trade_values(decision, decision.group, self._account)))
@@ -236,17 +242,33 @@ class PostgresLedger:
                         writing.alert("warning", "control", text, None if one.scope == ACCOUNT_SCOPE else one.scope)
         return new
 
-    async def close_by_command(self, stream: str, entry_id: str, symbol: str, reason: str) -> list[str]:
-        """Ask every active trade of a symbol to close, acknowledge the command and store the offset, in one."""
+    async def close_by_command(
+        self, stream: str, entry_id: str, symbol: str, reason: str, side: str | None = None
+    ) -> list[str]:
+        """Ask every active trade of a symbol (and side) to close, acknowledge the command and store the offset, in one.
+
+        A command that was just obeyed (the reply of our commit was lost) does nothing: what was entered since is not
+        what it meant.
+        """
+        sides = ("LONG", "SHORT") if side is None else (side.upper(),)
+        what = symbol if side is None else f"{symbol} {side}"
         async with self._writer.write("close command") as writing:
+            done = await writing.session.scalar(select(OffsetRow.last_id).where(OffsetRow.stream == stream))
+            if done == entry_id:
+                return []
             found = await writing.session.scalars(
                 update(TradeRow)
-                .where(TradeRow.account == self._account, TradeRow.symbol == symbol, TradeRow.status.in_(ACTIVE))
+                .where(
+                    TradeRow.account == self._account,
+                    TradeRow.symbol == symbol,
+                    TradeRow.position_side.in_(sides),
+                    TradeRow.status.in_(ACTIVE),
+                )
                 .values(close_reason=func.coalesce(TradeRow.close_reason, "manual"))
                 .returning(TradeRow.analysis_id)
             )
             closing = list(found.all())
-            message = f"closing {symbol}: {reason}" if closing else f"nothing is held in {symbol}"
+            message = f"closing {what}: {reason}" if closing else f"nothing is held in {what}"
             writing.ack(Ack(command_id=entry_id, service="executor", ok=bool(closing), message=message))
             await _set_offset(writing.session, stream, entry_id)
         return closing

@@ -11,7 +11,8 @@ from phoenix95.common.events import Ack, Analysis, Marker, PlaceTrade
 from phoenix95.common.wire import engine_output_decoder
 from phoenix95.executor.core.book import exposures
 from phoenix95.executor.core.candidate import Book, Limits, Modes
-from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.decide import Decision, decide, ending
+from phoenix95.executor.core.exits import closings, may_end
 from phoenix95.executor.core.manual import as_analysis
 from phoenix95.executor.ports import Ports, VenueAccount
 
@@ -45,12 +46,12 @@ class Standing(msgspec.Struct, frozen=True):
 async def take(
     ports: Ports, stream: str, entries: Sequence[Entry], *, standing: Standing, limits: Limits
 ) -> tuple[str, ...]:
-    """Decide on new entries of a stream, in order, and return the ids of the accepted ones.
+    """Decide on new entries of a stream, in order, and return the ids of the trades that they begin or end.
 
     A decision to trade is stored before the next entry is looked at, so that the next one sees it in the book. On
     any error the entries behind the stored offset are simply read again.
     """
-    accepted: list[str] = []
+    touched: list[str] = []
     waiting: list[Decision] = []
     modes = Modes()
     read_to: str | None = None
@@ -66,13 +67,16 @@ async def take(
         if isinstance(event, Marker):
             continue
         decision, modes = await _decided(ports, event, standing, limits)
+        if may_end(event):
+            groups = await ports.ledger.active_groups()
+            decision = ending(decision, closings(event, groups, now_ms=decision.decided.ts, limits=limits))
         waiting.append(_stamped(decision, fields))
         ports.observe("gates", decision.decided.ts - event.ts)
-        if decision.group is not None:
+        if decision.group is not None or decision.closing:
             await _flush(ports, stream, waiting, read_to, modes)
-            accepted.append(event.id)
+            touched += [event.id, *(one.analysis_id for one in decision.closing)]
     await _flush(ports, stream, waiting, read_to, modes)
-    return tuple(accepted)
+    return tuple(touched)
 
 
 async def take_by_hand(

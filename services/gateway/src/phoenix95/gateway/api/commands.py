@@ -6,7 +6,7 @@ from typing import Any, Final, Literal
 import msgspec
 from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 
 from phoenix95.common.events import Ack, ClosePosition, Command, Notify, PlaceTrade, Severity, Subscribe, Unsubscribe
 from phoenix95.common.ids import command_analysis_id
@@ -66,9 +66,11 @@ async def unsubscribe(parts: NamedDependency[Parts], symbol: FromPath[str]) -> R
 
 
 @post("/api/positions/{symbol:str}/close", status_code=HTTPStatus.OK, opt=_ACTS)
-async def close_position(parts: NamedDependency[Parts], symbol: FromPath[str]) -> Response[Commanded]:
-    """Close what is held in a symbol, at the market."""
-    return await _commanded(parts, ClosePosition(symbol=checked_symbol(symbol), reason=BY_HAND))
+async def close_position(
+    parts: NamedDependency[Parts], symbol: FromPath[str], side: FromQuery[Literal["long", "short"] | None] = None
+) -> Response[Commanded]:
+    """Close what is held in a symbol, at the market; of one side only when it is named. 409 when nothing is held."""
+    return await _commanded(parts, ClosePosition(symbol=checked_symbol(symbol), reason=BY_HAND, side=side))
 
 
 @post("/api/notify", status_code=HTTPStatus.OK, opt={**_ACTS, "body": NotifyBody})
