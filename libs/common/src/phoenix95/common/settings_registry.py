@@ -92,6 +92,10 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("max_active_positions", "10", "positions at a time at most"),
         ("manual_stop_percent", "0.01", "distance of the stop of a manual trade that names none, as a share of price"),
         ("reconcile_ms", "10000", "ms between two comparisons of ledger and exchange"),
+        ("reconcile_fully_ms", "60000", "ms between two comparisons of settings and income history as well"),
+        ("foreign", "adopt", "positions and orders that we did not make: adopt, alert or ignore"),
+        ("foreign_symbols", "", "symbols with a policy of their own: ETHUSDT=ignore,BTCUSDT=alert"),
+        ("clock_lost_ms", "60000", "ms of uncertain exchange time after which entries wait for a person"),
         ("poll_ms", "1000", "ms between two looks at what is open on the exchange"),
         ("trailing_percent", "0", "a trailing stop at this share of price behind the best one, 0.001 to 0.2; 0: none"),
         (

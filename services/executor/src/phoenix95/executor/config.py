@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 from math import inf
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast, get_args
 
 import msgspec
 
@@ -11,6 +11,7 @@ from phoenix95.common.settings import Secret, Settings
 from phoenix95.executor.core.candidate import Limits
 from phoenix95.executor.core.options import Wishes, parse_wishes
 from phoenix95.executor.core.plan import Bounds
+from phoenix95.executor.core.reconcile import Foreign, Policy
 
 Share = Annotated[float, msgspec.Meta(gt=0, le=1)]
 Ms = Annotated[int, msgspec.Meta(ge=1)]
@@ -26,6 +27,8 @@ PAPER_KEY: Final = "paper-key"  # what the paper exchange takes when nothing els
 class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Shares are of equity, but `manual_stop_percent` is of price: the stop's distance where a manual trade names none.
     `trailing_percent` is a share of price too. `recv_window_ms` and `naked_ms` are exchange time, the other times real.
+    `foreign` says what becomes of positions and orders that we did not make: adopt (protect, no new entries of the
+    symbol), alert (no new entries) or ignore; `foreign_symbols` are exceptions, like `ETHUSDT=ignore`.
 
     Trading with real money needs `mode` live and `allow_live` as well. `hedge_mode` holds long and short of a symbol
     apart; without it (one-way mode) a symbol has one position. `margin_type` is set before each entry.
@@ -48,6 +51,10 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     max_active_positions: Annotated[int, msgspec.Meta(ge=1)] = 10
     manual_stop_percent: Annotated[float, msgspec.Meta(gt=0, lt=1)] = 0.01
     reconcile_ms: Ms = 10_000
+    reconcile_fully_ms: Ms = 60_000
+    foreign: Foreign = "adopt"
+    foreign_symbols: tuple[str, ...] = ()
+    clock_lost_ms: Ms = 60_000
     poll_ms: Ms = 1_000
     trailing_percent: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     breakeven_r: Annotated[float, msgspec.Meta(ge=0)] = 0.0
@@ -56,6 +63,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
 
     def check(self) -> None:
         """Raise ConfigError for settings that must not go together."""
+        self.policy()
         if self.mode == "live" and not self.allow_live:
             raise ConfigError("P95_MODE is live: real money needs P95_EXECUTOR_ALLOW_LIVE=true as well")
         for name in ("api_key", "api_secret"):
@@ -73,6 +81,17 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
             raise ConfigError(
                 f"P95_EXECUTOR_TRAILING_PERCENT, P95_EXECUTOR_BREAKEVEN_R, P95_EXECUTOR_TARGETS: {error}"
             ) from error
+
+    def policy(self) -> Policy:
+        """What becomes of positions and orders that we did not make. Raises ConfigError."""
+        name, known = "P95_EXECUTOR_FOREIGN_SYMBOLS", get_args(Foreign)
+        symbols: dict[str, Foreign] = {}
+        for part in self.foreign_symbols:
+            symbol, _, what = (word.strip() for word in part.partition("="))
+            if not symbol or what not in known:
+                raise ConfigError(f"{name}: {part!r} is not of the form SYMBOL={'|'.join(known)}")
+            symbols[symbol.upper()] = cast("Foreign", what)
+        return Policy(default=self.foreign, symbols=symbols)
 
     def limits(self) -> Limits:
         return Limits(

@@ -1,6 +1,7 @@
 """The executor: takes the account, recovers what is under way, then decides on what comes in."""
 
 import asyncio
+import time
 from decimal import Decimal
 from typing import Final
 
@@ -13,13 +14,14 @@ from phoenix95.common.bus.beat import write_heartbeat
 from phoenix95.common.bus.client import ping
 from phoenix95.common.bus.meta import agree_on_partitions
 from phoenix95.common.bus.reader import LogReader
-from phoenix95.common.errors import ConfigError, TransientError, VenueRejected
+from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Heartbeat
 from phoenix95.common.retry import backoff, forever, pause
 from phoenix95.common.serve import Context
 from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
 from phoenix95.executor.config import ExecutorSettings
-from phoenix95.executor.control import follow_control
+from phoenix95.executor.control import follow_control, watch_clock
+from phoenix95.executor.core.reconcile import Wanted
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.connect import connect as connect_postgres
 from phoenix95.executor.ledger.outbox import Outbox
@@ -30,18 +32,19 @@ from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.intake import Standing
 from phoenix95.executor.publishing import publish
 from phoenix95.executor.reading import AccountView, Commands, Following, handle
-from phoenix95.executor.sweep import Suspects, sweep
+from phoenix95.executor.reconcile import Means, Reconciler
 from phoenix95.executor.venue import budget
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.codes import CREDENTIALS, WRONG_TIME
 from phoenix95.executor.venue.exchange import Requests
 from phoenix95.executor.venue.permissions import ACCOUNT_URLS, key_faults
+from phoenix95.executor.venue.truth import Truths
 from phoenix95.executor.venue.user_stream import follow
 from phoenix95.executor.vigil import KeyCheck, keep_rules
 
 READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
 RECOVERY_FIRST_S: Final = 2.0  # what comes in waits this long for the recovery; later it is refused by the gate
-FIRST_SWEEP_AGAIN_S: Final = 1.0
+FIRST_LOOK_AGAIN_S: Final = 1.0
 HEARTBEAT_S: Final = 2.0
 VERSION: Final = "0.1.0"
 
@@ -72,7 +75,14 @@ async def run(context: Ctx) -> None:
         writer = Writer(engine, settings.account, ownership.token, emitted.set)
         try:
             await _Executor(
-                context, clock, venue, ownership, writer, emitted, _key_check(settings, requests, venue)
+                context,
+                clock,
+                venue,
+                ownership,
+                writer,
+                emitted,
+                Truths(requests, venue.stamp),
+                _key_check(settings, requests, venue),
             ).run()
         finally:
             await ownership.release()
@@ -96,16 +106,17 @@ class _Executor:
 
     def __init__(
         self, context: Ctx, clock: ExchangeClock, venue: Binance, ownership: Ownership, writer: Writer,
-        emitted: asyncio.Event, key_check: KeyCheck | None,
+        emitted: asyncio.Event, truths: Truths, key_check: KeyCheck | None,
     ) -> None:  # fmt: skip
         settings = context.settings
         self._context, self._settings, self._stop = context, settings, context.stop
         self._clock, self._venue, self._ownership = clock, venue, ownership
         self._writer, self._emitted, self._key_check = writer, emitted, key_check
+        self._truths = truths
         self._ledger = PostgresLedger(writer)
         self._account = AccountView(venue)
         self._recovered = asyncio.Event()
-        self._swept = asyncio.Event()
+        self._reconciled = asyncio.Event()
         self._limits = settings.limits()
         self._ports = Ports(
             ledger=self._ledger,
@@ -148,6 +159,11 @@ class _Executor:
                 follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
             )
             outer.create_task(follow_control(self._ledger, desk, self._stop), name="control")
+            clock_watch = watch_clock(
+                self._clock, self._ledger, uncertainty_max_ms=self._limits.uncertainty_max_ms,
+                lost_ms=self._settings.clock_lost_ms, stop=self._stop,
+            )  # fmt: skip
+            outer.create_task(clock_watch, name="clock watch")
             rules = keep_rules(self._venue.reference, self._ledger, self._clock, self._stop)
             outer.create_task(rules, name="rules")
             if self._key_check is not None:
@@ -166,17 +182,17 @@ class _Executor:
             raise ConfigError(f"account {self._settings.account}: the position mode is refused: {refusal}") from refusal
 
     async def _recover(self, desk: Desk, outer: asyncio.TaskGroup) -> None:
-        """Resume every trade under way. Entries wait until each is protected or over, and for the first sweep."""
+        """Resume every trade under way. Entries wait for that, and for the first reconciliation."""
 
         async def load() -> list[asyncio.Event]:
             await self._ledger.restamp_naked(self._clock.now_ms())
             return [desk.start(one.trade.analysis_id, one.trade.symbol) for one in await self._ledger.active_groups()]
 
         settled = await forever(load, name="ledger", stop=self._stop, health=self._context.health)
-        outer.create_task(self._sweeping(desk), name="sweep")
+        outer.create_task(self._reconciling(desk), name="reconciliation")
         for event in settled:
             await event.wait()
-        await self._swept.wait()
+        await self._reconciled.wait()
         if settled:
             structlog.get_logger().info("recovered", trades=len(settled))
         self._recovered.set()
@@ -244,20 +260,28 @@ class _Executor:
             not_ready = "the recovery has not finished"
         return Standing(await self._account.get(), not_ready)
 
-    async def _sweeping(self, desk: Desk) -> None:
-        log = structlog.get_logger()
-        suspects: Suspects | None = None
+    async def _reconciling(self, desk: Desk) -> None:
+        log, settings = structlog.get_logger(), self._settings
+        means = Means(
+            policy=settings.policy(),
+            wanted=Wanted(hedged=settings.hedge_mode, isolated=settings.margin_type == "isolated"),
+            stop_share=Decimal(str(settings.manual_stop_percent)),
+        )
+        reconciler = Reconciler(self._ports, self._ledger, self._writer, desk, self._truths, means)
+        full_at_s = 0.0
         while not self._stop.is_set():
+            fully = time.monotonic() >= full_at_s
             try:
-                suspects, told = await sweep(self._ports, self._ledger, self._writer, desk, suspects)
-                self._account.put(told)
-                self._swept.set()
-                self._context.health.progress("sweep")
-            except (TransientError, VenueRejected) as error:
-                log.warning("sweep_failed", reason=str(error))
-            every_s = self._settings.reconcile_ms / 1000
-            await pause(self._stop, every_s if self._swept.is_set() else min(every_s, FIRST_SWEEP_AGAIN_S))
-        self._swept.set()  # nobody waits for it any more
+                self._account.put(await reconciler.look(fully=fully))
+                if fully:
+                    full_at_s = time.monotonic() + settings.reconcile_fully_ms / 1000
+                self._reconciled.set()
+                self._context.health.progress("reconciliation")
+            except (TransientError, VenueRejected, OutcomeUnknown) as error:
+                log.warning("reconciliation_failed", reason=str(error))
+            every_s = settings.reconcile_ms / 1000
+            await pause(self._stop, every_s if self._reconciled.is_set() else min(every_s, FIRST_LOOK_AGAIN_S))
+        self._reconciled.set()  # nobody waits for it any more
 
     async def _beating(self, redis: Connection) -> None:
         context = self._context

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import Final
 
+import msgspec
+
 from phoenix95.common.events import Side
 from phoenix95.common.ids import client_order_id
 from phoenix95.common.money import ZERO, round_to
@@ -31,10 +33,11 @@ def adopted(
     size = abs(position.amount)
     opening: Side = "BUY" if side == "LONG" else "SELL"
     away = -stop_share if side == "LONG" else stop_share
-    run = opened_by(fills, size, side)
+    mine = (msgspec.structs.replace(one, position_side=side) for one in fills if one.position_side in (side, "BOTH"))
+    run = opened_by(mine, size, side)
     known = run is not None
     if run is None:
-        run = (_one_for_all(position, size, side, opening, now_ms),)
+        run = (_one_for_all(position, size, side, opening, now_ms, rules.quote),)
     first = run[0]
     entering = [one for one in run if one.order_id == first.order_id]
     filled = sum((one.quantity for one in entering), ZERO)
@@ -52,6 +55,7 @@ def adopted(
         stage="PROTECTING",
         opened_ms=now_ms,
         naked_since_ms=now_ms,
+        quote=rules.quote,
     )
     entry = Intent(
         client_id=client_order_id(account, name, ROLE_LETTERS["entry"], 0),
@@ -75,7 +79,7 @@ def adopted(
     return Group(trade=trade, intents=(entry,), fills=tuple(run))
 
 
-def _one_for_all(position: Held, size: Decimal, side: PositionSide, opening: Side, now_ms: int) -> Fill:
+def _one_for_all(position: Held, size: Decimal, side: PositionSide, opening: Side, now_ms: int, quote: str) -> Fill:
     return Fill(
         trade_id=-now_ms,
         order_id=f"before-{now_ms}",
@@ -85,7 +89,7 @@ def _one_for_all(position: Held, size: Decimal, side: PositionSide, opening: Sid
         price=position.entry_price,
         quantity=size,
         fee=ZERO,
-        fee_asset="USDT",
+        fee_asset=quote,
         realized_pnl=ZERO,
         time_ms=now_ms,
     )

@@ -19,6 +19,7 @@ Kind = Literal[
     "size", "unprotected", "foreign_position", "foreign_order", "leftover_order", "leverage", "margin_mode",
     "position_mode", "realised", "commission", "income_of_nobody",
 ]  # fmt: skip
+Places = Mapping[tuple[str, str], Held]
 Action = Literal["wait", "look", "adopt", "stop_entries", "cancel", "tell"]
 WORDS: Final[dict[Action, str]] = {
     "wait": "wait: an answer of the exchange is under way",
@@ -90,7 +91,7 @@ def compare(
 ) -> tuple[Finding, ...]:
     """Everything that differs. `also` are trades that were active a moment ago: they explain things, no more."""
     active = tuple(groups)
-    places = {(one.symbol, one.position_side): one for one in truth.positions}
+    places: dict[tuple[str, str], Held] = {(one.symbol, one.position_side): one for one in truth.positions}
     listed = {one.client_id for one in truth.orders if one.conditional}
     found = [finding for group in active for finding in _of_trade(group, places, listed)]
     known = (*active, *also)
@@ -105,7 +106,7 @@ def compare(
     return tuple(found)
 
 
-def _of_trade(group: Group, places: Mapping[tuple[str, str], Held], listed: set[str]) -> Iterable[Finding]:
+def _of_trade(group: Group, places: Places, listed: set[str]) -> Iterable[Finding]:
     trade = group.trade
     if group.entry.filled == 0:
         return

@@ -60,14 +60,15 @@ _SUM_FUNDING: Final = text("""
 # Only what the exchange's list of trades and its income history both had time to tell, and only since income is kept.
 _BOOKED: Final = text("""
     WITH known AS (
-        SELECT analysis_id, symbol, sum(realized_pnl) AS realised, sum(fee) FILTER (WHERE fee_asset = 'USDT') AS fees,
-               bool_and(trade_id > 0) AS whole
-        FROM ledger.fills WHERE account = :account GROUP BY analysis_id, symbol
-        HAVING max(time_ms) < :until AND min(time_ms) >= :since
+        SELECT f.analysis_id, f.symbol, t.quote, sum(f.realized_pnl) AS realised,
+               sum(f.fee) FILTER (WHERE f.fee_asset = t.quote) AS fees, bool_and(f.trade_id > 0) AS whole
+        FROM ledger.fills f JOIN ledger.trades t ON t.analysis_id = f.analysis_id
+        WHERE f.account = :account GROUP BY f.analysis_id, f.symbol, t.quote
+        HAVING max(f.time_ms) < :until AND min(f.time_ms) >= :since
     )
     SELECT k.analysis_id, k.symbol, k.realised AS fills_realised, -coalesce(k.fees, 0) AS fills_commission,
            coalesce(sum(i.amount) FILTER (WHERE i.income_type = 'REALIZED_PNL'), 0) AS income_realised,
-           coalesce(sum(i.amount) FILTER (WHERE i.income_type = 'COMMISSION' AND i.asset = 'USDT'), 0)
+           coalesce(sum(i.amount) FILTER (WHERE i.income_type = 'COMMISSION' AND i.asset = k.quote), 0)
                AS income_commission
     FROM known k LEFT JOIN ledger.income i ON i.account = :account AND i.analysis_id = k.analysis_id
     WHERE k.whole GROUP BY 1, 2, 3, 4 ORDER BY 1
@@ -80,11 +81,9 @@ _NOBODYS: Final = text("""
 
 
 async def since_ms(writer: Writer) -> int | None:
-    """From when on to ask; None while there never was a trade."""
+    """From when on to ask, exchange ms; None while there never was a trade."""
     async with writer.read("income") as session:
-        newest = await session.scalar(
-            select(func.max(IncomeRow.time_ms)).where(IncomeRow.account == writer.account)
-        )
+        newest = await session.scalar(select(func.max(IncomeRow.time_ms)).where(IncomeRow.account == writer.account))
         if newest is not None:
             return int(newest) - OVERLAP_MS
         first = await session.scalar(select(func.min(TradeRow.created)).where(TradeRow.account == writer.account))

@@ -102,7 +102,8 @@ def _all_known_to(group: Group) -> int | None:
     entry = group.entry
     if entry.state not in TERMINAL or entry.filled == 0 or not group.fills_complete_of(entry):
         return None
-    return min(fill.trade_id for fill in group.fills_of(entry)) - 1
+    first = min(fill.trade_id for fill in group.fills_of(entry))
+    return first - 1 if first > 0 else None  # a negative one stands for what the exchange's list no longer has
 
 
 def _belongs(fill: Fill, group: Group, since_ms: int) -> bool:

@@ -49,6 +49,10 @@ class Truths:
         """Every open order of either kind."""
         return await self._direct.resting()
 
+    async def cancel(self, order: Resting) -> None:
+        """Cancelling what is gone already is done."""
+        await self._direct.cancel(order)
+
     async def configs(self) -> dict[str, Config]:
         """Leverage and margin mode by symbol."""
         found: list[_Config] = decoded(list[_Config], await self._list("fapiPrivateGetSymbolConfig"), "symbol config")
