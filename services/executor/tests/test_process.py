@@ -18,6 +18,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 import httpx
+import msgspec
 import pytest
 from sqlalchemy import text
 
@@ -65,6 +66,7 @@ class Stand:
         self.venue = Binance(self.requests, self._now_ms, 60_000)
         self.offset_ms = 0.0
         self.count = 0
+        self.redis_server: Any = None
 
     @property
     def url(self) -> str:
@@ -276,6 +278,7 @@ async def stand(
     rules = f"user executor on >{SECRET} resetkeys resetchannels -@all {user_rules('executor')}"
     redis = make_redis(acl=f"user default on nopass ~* &* +@all\n{rules}\n")
     made = Stand(tmp_path, redis.url, postgres_url, ports)
+    made.redis_server = redis
     try:
         for symbol in SYMBOLS:
             await add_symbol(made.redis, symbol)
@@ -578,19 +581,73 @@ def by_a_person(stand: Stand, client_id: str, role: Any = "entry", **changes: An
     return Intent(**{**fields, **changes})
 
 
-async def test_a_strangers_position_is_found_before_the_first_entry(stand: Stand, an_analysis: Make) -> None:
+async def test_a_strangers_position_is_adopted_protected_and_flattened_while_redis_is_down(
+    stand: Stand, an_analysis: Make
+) -> None:
     await stand.venue.use_position_mode()
     await stand.venue.prepare("BTCUSDT", 5)
     await stand.venue.place(by_a_person(stand, "aperson1"))
     await stand.start_executor()
-    name = await stand.say(an_analysis)
+    (adopted,) = await stand.rows("select * from ledger.trades")
+    assert (adopted["risk_level"], adopted["leverage"]) == ("adopted", 5)
+    await stand.until_trade(adopted["analysis_id"], "PROTECTED", 5)
+    (stop,) = await stand.venue.open_conditionals(None)
+    assert stop.quantity == D("0.05")
+    refused = await stand.say(an_analysis)
 
     async def told() -> bool:
-        return bool(await stand.rows("select 1 from ledger.signals where analysis_id = :id", id=name))
+        return bool(await stand.rows("select 1 from ledger.signals where analysis_id = :id", id=refused))
 
     await until(told, 20, "the decision")
-    assert (await stand.trade(name))["status"] == ""
-    assert [row["mode"] for row in await stand.rows("select * from ledger.control")] == ["REDUCE_ONLY"]
+    assert (await stand.trade(refused))["status"] == ""
+    control = await stand.rows("select scope, mode, changed_by from ledger.control")
+    assert control == [{"scope": "BTCUSDT", "mode": "REDUCE_ONLY", "changed_by": "executor"}]
+    history = await stand.rows("select cause from ledger.control_history")
+    assert history == [{"cause": "foreign_position"}]
+
+    # a person goes on trading it by hand: the stop follows
+    await stand.venue.place(by_a_person(stand, "aperson2", quantity=D("0.02")))
+
+    async def followed() -> bool:
+        return {one.quantity for one in await stand.venue.open_conditionals("BTCUSDT")} == {D("0.07")}
+
+    await until(followed, 15, "the stop to follow the size", lambda: stand.story(adopted["analysis_id"]))
+
+    stand.redis_server.kill()
+    await stand.rows_changed(
+        "select * from ledger.set_control('account', 'FLATTEN', 'enough', 'a person', 'command', false)"
+    )
+    closed = await stand.until_trade(adopted["analysis_id"], "CLOSED")
+    assert (await stand.venue.account()).wallet == D(10_000) + closed["pnl"]
+    (seen,) = await stand.rows(
+        "select extract(epoch from applied - changed) as s from ledger.control_history where mode = 'FLATTEN'"
+    )
+    assert seen["s"] < 2
+    alerts = await stand.rows("select body from ledger.outbox where stream = :s order by seq", s=keys.ALERT)
+    kinds = [msgspec.json.decode(row["body"])["kind"] for row in alerts]
+    assert kinds == ["foreign_position", "changed_by_hand", "control"]
+    await stand.check()
+
+
+async def test_flatten_direct_needs_nothing_but_the_exchange(stand: Stand) -> None:
+    await stand.venue.use_position_mode()
+    price = await stand.price("BTCUSDT")
+    for side, opening, closing in (("LONG", "BUY", "SELL"), ("SHORT", "SELL", "BUY")):
+        away = 0.9 if side == "LONG" else 1.1
+        given = {"position_side": side, "trigger_price": D(round(price * away))}
+        await stand.venue.place(by_a_person(stand, f"web{side}", side=opening, position_side=side))
+        await stand.venue.place_conditional(by_a_person(stand, f"p95s{side}", "stop", side=closing, **given))
+    nothing_else = {"P95_REDIS_URL": "", "P95_POSTGRES_URL": ""}
+    show = stand.executor("flatten", "--dry-run", **nothing_else)
+    assert show.wait(30) == 1
+    assert len(await stand.venue.positions()) == 2
+    assert stand.executor("flatten", **nothing_else).wait(30) == 1  # nobody can be asked
+    await stand.arm("/fapi/v1/order", "drop_before")  # the first attempt is lost
+    assert stand.executor("flatten", "--yes", **nothing_else).wait(30) == 0
+    assert await stand.venue.positions() == ()
+    assert await stand.venue.open_conditionals(None) == ()
+    said = (stand.folder / "executor.log").read_text()
+    assert "Flat: closed 2 position(s), cancelled 2 order(s)." in said
 
 
 async def test_a_leftover_stop_is_cancelled_although_its_symbol_is_held(stand: Stand, an_analysis: Make) -> None:
@@ -603,7 +660,7 @@ async def test_a_leftover_stop_is_cancelled_although_its_symbol_is_held(stand: S
     assert len(await stand.venue.open_conditionals("ETHUSDT")) == 3
 
     async def gone() -> bool:
-        return all(one.client_id != "p95sleftover" for one in await stand.venue.open_conditionals(None))
+        return all(one.client_id != "p95sleftover" for one in await stand.venue.open_conditionals("ETHUSDT"))
 
     await until(gone, 20, "the leftover stop to be cancelled")
     assert len(await stand.venue.open_conditionals("ETHUSDT")) == 2

@@ -1,5 +1,6 @@
 """What an answer of the exchange changes in the tables, and the events that say so."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import func, select, update
@@ -8,7 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from phoenix95.common.errors import InvariantBroken
 from phoenix95.common.events import PositionChanged
 from phoenix95.common.money import ZERO, plain
-from phoenix95.executor.core.group import ExitReason, Group
+from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.pnl import percent_of, result
 from phoenix95.executor.core.protection import resting_stop_price
 from phoenix95.executor.ledger.history import PositionRow
@@ -100,6 +101,34 @@ async def store_fees(writing: Writing, analysis_id: str) -> None:
     )
     await writing.session.execute(update(PositionRow).where(PositionRow.analysis_id == analysis_id).values(fees=paid))
     await writing.session.execute(update(TradeRow).where(TradeRow.analysis_id == analysis_id).values(fee=paid))
+
+
+async def tell_of_strangers(writing: Writing, account: str, analysis_id: str, fills: Sequence[Fill]) -> None:
+    """Alert once of new fills of orders that are none of ours: a person, or the exchange, changed the position.
+
+    While a market order of ours is without its answer, a fill may be its own: then nothing is told.
+    """
+    ids = [fill.trade_id for fill in fills]
+    known = set(
+        await writing.session.scalars(
+            select(FillRow.trade_id).where(
+                FillRow.account == account, FillRow.symbol == fills[0].symbol, FillRow.trade_id.in_(ids)
+            )
+        )
+    )
+    intents = (
+        await writing.session.execute(
+            select(IntentRow.order_id, IntentRow.role, IntentRow.state).where(IntentRow.analysis_id == analysis_id)
+        )
+    ).all()
+    ours = {one.order_id for one in intents}
+    strange = [fill for fill in fills if fill.trade_id not in known and fill.order_id not in ours]
+    if not strange or any(one.role in ("entry", "exit") and one.state == "SENT" for one in intents):
+        return
+    did = ", ".join(f"{fill.side} {plain(fill.quantity)} at {plain(fill.price)}" for fill in strange[:5])
+    symbol = strange[0].symbol
+    text = f"{symbol}: not by us: {did}; the stop follows the size"
+    writing.alert("warning", "changed_by_hand", text, symbol)
 
 
 async def protected(writing: Writing, analysis_id: str, now_ms: int) -> None:

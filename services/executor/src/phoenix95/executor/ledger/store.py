@@ -172,6 +172,7 @@ class PostgresLedger:
 
     async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
         async with self._writer.write("fills") as writing:
+            await outcome.tell_of_strangers(writing, self._account, analysis_id, fills)
             new = insert(FillRow)
             named = new.on_conflict_do_update(
                 index_elements=["account", "symbol", "trade_id"],
