@@ -11,7 +11,7 @@ from phoenix95.common.bus import Connection, connect
 from phoenix95.common.bus.append import append, append_once
 from phoenix95.common.bus.beat import list_heartbeats, read_value, write_expiring, write_heartbeat
 from phoenix95.common.bus.members import Members, owner_of
-from phoenix95.common.bus.meta import agree_on_partitions
+from phoenix95.common.bus.meta import agree_on_mode, agree_on_partitions
 from phoenix95.common.bus.offsets import read_offset, read_offsets, write_offset, write_offsets
 from phoenix95.common.bus.prices import read_price, write_price, write_prices
 from phoenix95.common.bus.reader import entries_between
@@ -165,3 +165,10 @@ async def test_offsets_by_name_start_at_nothing_and_leave_each_other_alone(redis
     await write_offsets(redis, keys.MONITOR_OFFSETS, {"alert": "5-1", "order": "7-0"})
     await write_offsets(redis, keys.MONITOR_OFFSETS, {"alert": "6-0"})
     assert await read_offsets(redis, keys.MONITOR_OFFSETS) == {"alert": "6-0", "order": "7-0"}
+
+
+async def test_the_data_of_one_exchange_is_not_continued_at_another(redis: Connection) -> None:
+    await agree_on_mode(redis, "demo")
+    await agree_on_mode(redis, "demo")
+    with pytest.raises(ConfigError, match="P95_MODE is live, but this Redis holds the data of demo"):
+        await agree_on_mode(redis, "live")

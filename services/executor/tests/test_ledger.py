@@ -215,6 +215,23 @@ async def test_one_executor_is_active_and_the_next_takes_over_at_once(opened: Op
     await engine.dispose()
 
 
+async def test_what_was_traded_on_paper_is_never_taken_up_with_real_money(opened: Opened) -> None:
+    await opened.ownership.release()
+    engine, stop = opened.writer.engine, asyncio.Event()
+    with pytest.raises(ConfigError, match="P95_MODE is live, but P95_EXECUTOR_ACCOUNT main was begun in paper"):
+        await take(engine, "main", stop=stop, mode="live")
+    live = await take(engine, "other", stop=stop, mode="live")
+    await live.release()
+    with pytest.raises(ConfigError, match="begun in live"):
+        await take(engine, "other", stop=stop)
+    again = await take(engine, "main", stop=stop)  # the refused ones hold no lock
+    assert await rows(opened, "select name, mode from ledger.accounts order by name") == [
+        {"name": "main", "mode": "paper"},
+        {"name": "other", "mode": "live"},
+    ]
+    await again.release()
+
+
 async def test_a_lost_lock_is_noticed(opened: Opened) -> None:
     watching = asyncio.create_task(opened.ownership.watch(asyncio.Event()))
     await rows_after(

@@ -69,7 +69,7 @@ TABLE: Final[tuple[Key, ...]] = (
     Key(
         name="p95:meta",
         kind="hash",
-        about="What the first start fixed for life: the number of partitions.",
+        about="What the first start fixed for life: the number of partitions, and the mode.",
         writes=tuple(Write(user, ("hsetnx",)) for user in SERVICES),
         readers=SERVICES,
     ),

@@ -12,7 +12,7 @@ from phoenix95.common.bus import Connection, connect_reader
 from phoenix95.common.bus import connect as connect_redis
 from phoenix95.common.bus.beat import write_heartbeat
 from phoenix95.common.bus.client import ping
-from phoenix95.common.bus.meta import agree_on_partitions
+from phoenix95.common.bus.meta import agree_on_mode, agree_on_partitions
 from phoenix95.common.bus.reader import LogReader
 from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Heartbeat
@@ -70,7 +70,7 @@ async def run(context: Ctx) -> None:
         requests, clock.now_ms, settings.recv_window_ms, hedge=settings.hedge_mode, margin=settings.margin_type
     )
     try:
-        ownership = await take(engine, settings.account, stop=context.stop, health=context.health)
+        ownership = await take(engine, settings.account, stop=context.stop, mode=settings.mode, health=context.health)
         emitted = asyncio.Event()
         writer = Writer(engine, settings.account, ownership.token, emitted.set)
         try:
@@ -206,6 +206,7 @@ class _Executor:
         try:
             await forever(lambda: ping(redis), name="redis", stop=self._stop, health=self._context.health)
             await agree_on_partitions(redis, settings.partitions)
+            await agree_on_mode(redis, settings.mode)
             outbox = Outbox(self._writer.engine, settings.account)
             following = Following(redis, settings.partitions, await self._ledger.offsets())
             async with asyncio.TaskGroup() as tasks:

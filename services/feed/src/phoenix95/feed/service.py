@@ -9,7 +9,7 @@ import structlog
 
 from phoenix95.common.bus.beat import write_heartbeat
 from phoenix95.common.bus.client import Connection, ping
-from phoenix95.common.bus.meta import agree_on_partitions
+from phoenix95.common.bus.meta import agree_on_mode, agree_on_partitions
 from phoenix95.common.errors import TransientError
 from phoenix95.common.events import Heartbeat
 from phoenix95.common.retry import forever, pause
@@ -68,6 +68,7 @@ class Feed:
         async def greet() -> None:
             await ping(self._redis)
             await agree_on_partitions(self._redis, settings.partitions)
+            await agree_on_mode(self._redis, settings.mode)
 
         await forever(greet, name="redis at start", stop=stop, health=self._context.health, cap_s=1.0)
         async with asyncio.TaskGroup() as group:

@@ -31,10 +31,12 @@ class Base(DeclarativeBase):
 
 
 class AccountRow(Base):
-    """One account: the token of its active executor, the last id given out on the order stream, the chain's head."""
+    """One account: its mode for life, the token of its active executor, the last id given out on the order stream,
+    the chain's head."""
 
     __tablename__ = "accounts"
     name: Mapped[str] = mapped_column(primary_key=True)
+    mode: Mapped[str] = mapped_column(server_default="paper")
     token: Mapped[str]
     last_event_ms: Mapped[int] = mapped_column(server_default="0")
     last_event_n: Mapped[int] = mapped_column(server_default="0")

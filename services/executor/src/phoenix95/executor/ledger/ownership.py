@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.health import Health
+from phoenix95.common.modes import Mode
 from phoenix95.common.retry import StopRequested, forever, pause
 from phoenix95.executor.ledger.connect import translated
 from phoenix95.executor.ledger.models import SCHEMA, AccountRow
@@ -45,8 +46,14 @@ class Ownership:
             await self._connection.close()
 
 
-async def take(engine: AsyncEngine, account: str, *, stop: asyncio.Event, health: Health | None = None) -> Ownership:
-    """Wait until the account is ours. Raises StopRequested, or ConfigError when the tables are missing."""
+async def take(
+    engine: AsyncEngine, account: str, *, stop: asyncio.Event, mode: Mode = "paper", health: Health | None = None
+) -> Ownership:
+    """Wait until the account is ours.
+
+    Raises StopRequested, or ConfigError when the tables are missing or the account was begun in another mode: its
+    trades are then those of another exchange.
+    """
 
     async def attempt() -> AsyncConnection:
         async with translated("connecting"):
@@ -72,14 +79,22 @@ async def take(engine: AsyncEngine, account: str, *, stop: asyncio.Event, health
     token = uuid.uuid4().hex
     try:
         async with translated("taking over"):
-            await connection.execute(
+            ours = await connection.scalar(
                 insert(AccountRow)
-                .values(name=account, token=token)
-                .on_conflict_do_update(index_elements=["name"], set_={"token": token})
+                .values(name=account, token=token, mode=mode)
+                .on_conflict_do_update(index_elements=["name"], set_={"token": token}, where=AccountRow.mode == mode)
+                .returning(AccountRow.name)
             )
+            begun = mode if ours else await connection.scalar(select(AccountRow.mode).where(AccountRow.name == account))
     except ProgrammingError as error:
         await connection.close()
         raise ConfigError(f"schema {SCHEMA} is not there: run `python -m phoenix95.executor migrate` first") from error
+    if begun != mode:
+        await connection.close()
+        raise ConfigError(
+            f"P95_MODE is {mode}, but P95_EXECUTOR_ACCOUNT {account} was begun in {begun} in this ledger:"
+            " use a database of its own"
+        )
     return Ownership(connection, token)
 
 
