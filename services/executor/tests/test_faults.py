@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from phoenix95.common.clock import ManualClock
-from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Severity
 from phoenix95.executor.core.candidate import Book, Limits, Mode, Modes
 from phoenix95.executor.core.decide import Decision, decide
@@ -25,8 +25,11 @@ from phoenix95.executor.core.intents import TERMINAL, Intent, Role, move
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.core.sizing import Bracket, Rules
+from phoenix95.executor.desk import Desk
 from phoenix95.executor.ports import Ports, VenueAccount, VenuePosition
 from phoenix95.executor.protocol.moves import advance
+from phoenix95.executor.protocol.remembering import Remembering
+from phoenix95.executor.protocol.rescue import rescue
 
 D = Decimal
 START_MS = 1_721_347_200_000
@@ -50,6 +53,7 @@ class World:
         self.plan = plan
         self.kinds: list[str] = []
         self.due: list[tuple[int, Callable[[], Any]]] = []
+        self.postgres_away = range(0)
         self.after_tick: Callable[[], None] = lambda: None
 
     def pass_ms(self, ms: int) -> None:
@@ -61,6 +65,10 @@ class World:
             self.after_tick()
 
     def effect(self, kind: str, apply: Callable[[], Any]) -> Any:
+        if kind in ("stored", "load") and self.clock.ms in self.postgres_away:
+            self.pass_ms(10)
+            raise TransientError("Postgres is away")
+        kind = {"stored": "write", "load": "read"}.get(kind, kind)
         fault = self.plan.get(len(self.kinds))
         self.kinds.append(kind)
         self.pass_ms(10)
@@ -234,10 +242,10 @@ class MemoryLedger:
         self.stored = msgspec.structs.replace(self.stored, intents=(*others, intent))
 
     async def modes(self) -> Modes:
-        return self.world.effect("read", lambda: Modes(symbols=dict.fromkeys(self.halted, "HALT")))  # type: ignore[no-any-return]
+        return self.world.effect("load", lambda: Modes(symbols=dict.fromkeys(self.halted, "HALT")))  # type: ignore[no-any-return]
 
     async def group(self, analysis_id: str) -> Group:
-        return self.world.effect("read", lambda: self.stored)  # type: ignore[no-any-return]
+        return self.world.effect("load", lambda: self.stored)  # type: ignore[no-any-return]
 
     async def active_groups(self) -> tuple[Group, ...]:
         return (self.stored,)
@@ -257,7 +265,7 @@ class MemoryLedger:
             if all(one.client_id != intent.client_id for one in self.stored.intents):
                 self._put(intent)
 
-        self.world.effect("write", apply)
+        self.world.effect("stored", apply)
 
     async def sign(self, intent: Intent, *, entry: bool) -> bool:
         def apply() -> bool:
@@ -265,7 +273,7 @@ class MemoryLedger:
             self._put(intent)
             return True
 
-        return self.world.effect("write", apply)  # type: ignore[no-any-return]
+        return self.world.effect("stored", apply)  # type: ignore[no-any-return]
 
     async def record(self, before: Group, after: Group) -> None:
         def apply() -> None:
@@ -274,14 +282,14 @@ class MemoryLedger:
             trade = after.trade
             self._trade(opened_ms=trade.opened_ms, naked_since_ms=trade.naked_since_ms, stage=trade.stage)
 
-        self.world.effect("write", apply)
+        self.world.effect("stored", apply)
 
     async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
         def apply() -> None:
             known = {fill.trade_id: fill for fill in (*self.stored.fills, *fills)}
             self.stored = msgspec.structs.replace(self.stored, fills=tuple(known.values()))
 
-        self.world.effect("write", apply)
+        self.world.effect("stored", apply)
 
     async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
         def apply() -> None:
@@ -289,14 +297,14 @@ class MemoryLedger:
             if halt is not None:
                 self.halted.append("BTCUSDT")
 
-        self.world.effect("write", apply)
+        self.world.effect("stored", apply)
 
     async def protected(self, analysis_id: str, now_ms: int) -> None:
         def apply() -> None:
             assert self.listed(), "called protected without a stop in the list"
             self._trade(stage="PROTECTED")
 
-        self.world.effect("write", apply)
+        self.world.effect("stored", apply)
 
     def _end(self, stage: str, reason: str, now_ms: int) -> None:
         for intent in self.stored.intents:
@@ -306,17 +314,17 @@ class MemoryLedger:
         self.reason = reason
 
     async def failed(self, analysis_id: str, reason: str, now_ms: int) -> None:
-        self.world.effect("write", lambda: self._end("FAILED", reason, now_ms))
+        self.world.effect("stored", lambda: self._end("FAILED", reason, now_ms))
 
     async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
-        self.world.effect("write", lambda: self._end("CLOSED", reason, now_ms))
+        self.world.effect("stored", lambda: self._end("CLOSED", reason, now_ms))
 
     async def tighten(self, mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
-        self.world.effect("write", lambda: self.halted.append(symbol or "account"))
+        self.world.effect("stored", lambda: self.halted.append(symbol or "account"))
         return True
 
     async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None:
-        self.world.effect("write", lambda: None)
+        self.world.effect("stored", lambda: None)
 
 
 Scenario = Callable[[World, MemoryVenue], None]
@@ -345,24 +353,32 @@ def finished(coroutine: Coroutine[Any, Any, Any]) -> Any:
     raise AssertionError("the protocol waited for something that is no port")
 
 
+def ports_of(world: World, venue: MemoryVenue, ledger: MemoryLedger) -> Ports:
+    """What a process has: its memory of the ledger ends with it."""
+    return Ports(
+        ledger=Remembering(ledger), venue=venue, clock=world.clock, bounds=BOUNDS, account="test",
+        recv_window_ms=WINDOW_MS,
+    )  # fmt: skip
+
+
 def play(group: Group, plan: Mapping[int, str], scenario: Scenario) -> tuple[World, MemoryVenue, MemoryLedger]:
     world = World(plan)
     venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
     ledger.listed = venue.covered
-    ports = Ports(
-        ledger=ledger, venue=venue, clock=world.clock, bounds=BOUNDS, account="test", recv_window_ms=WINDOW_MS
-    )
-    for _ in range(600):
+    ports, taken_over = ports_of(world, venue, ledger), True
+    for _ in range(1_500):
         scenario(world, venue)
         try:
-            step = finished(advance(ports, group.trade.analysis_id))
+            step = finished(advance(ports, group.trade.analysis_id, taken_over=taken_over))
         except Crash:
             world.pass_ms(RESTART_MS)
             finished(ledger.restamp_naked(world.clock.ms))
+            ports, taken_over = ports_of(world, venue, ledger), True
             continue
         except (TransientError, OutcomeUnknown, VenueRejected):
             world.pass_ms(100)
             continue
+        taken_over = False
         if step.done:
             break
         world.pass_ms(step.ms)
@@ -522,3 +538,141 @@ def test_a_stop_that_cannot_grow_with_the_position_closes_it(group: Group) -> No
         step = finished(advance(ports, group.trade.analysis_id))
     assert (step.done, refused, venue.position, ledger.halted) == (True, 3, D(0), ["BTCUSDT"])
     assert ledger.reason == "unprotected"
+
+
+# ---------------------------------------------------------------- without Postgres
+
+
+@pytest.mark.parametrize("away_ms", [200, 3_000, 30_000])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_postgres_may_go_at_any_moment(group: Group, scenario: Scenario, away_ms: int) -> None:
+    """The stop stored with the entry is sent all the same, and what happened is in the ledger when it is back."""
+    for start_ms in range(START_MS, START_MS + 400, 10):
+
+        def goes(world: World, venue: MemoryVenue, start_ms: int = start_ms) -> None:
+            world.postgres_away = range(start_ms, start_ms + away_ms)
+            scenario(world, venue)
+
+        _, venue, ledger = play(group, {}, goes)
+        check({}, venue, ledger)
+        assert venue.naked_max_ms < 1_000, f"naked for {venue.naked_max_ms} ms, away after {start_ms - START_MS} ms"
+
+
+def test_from_memory_a_position_is_closed_when_its_stop_is_refused(group: Group) -> None:
+    """And the symbol is halted once that can be stored."""
+    clean, *_ = play(group, {}, nothing_is_hit)
+    stop = [index for index, kind in enumerate(clean.kinds) if kind == "send"][1]
+
+    def goes(world: World, venue: MemoryVenue) -> None:
+        if venue.trades and not world.postgres_away:
+            world.postgres_away = range(world.clock.ms, world.clock.ms + 60_000)
+
+    for index in range(stop - 6, stop + 1):  # where it is sent without the ledger
+        _, venue, ledger = play(group, {index: "reject"}, goes)
+        check({}, venue, ledger)
+        if ledger.reason == "unprotected":
+            assert ledger.halted == ["BTCUSDT"]
+            assert [one.state for one in ledger.stored.of("exit")] == ["FILLED"]
+            return
+    pytest.fail("the stop was never refused")
+
+
+def test_who_dies_without_postgres_is_followed_by_one_who_asks_first(group: Group) -> None:
+    """Stop and exit were sent from memory and nothing of it is stored: neither is sent a second time."""
+
+    def goes(world: World, venue: MemoryVenue) -> None:
+        if venue.trades and not world.postgres_away:
+            world.postgres_away = range(world.clock.ms, world.clock.ms + 3_000)
+        stop_is_hit(world, venue)
+
+    clean, *_ = play(group, {}, goes)
+    for index in range(len(clean.kinds)):
+        plan = {index: "crash_after"}
+        _, venue, ledger = play(group, plan, goes)
+        # a process that starts while the ledger is away knows of no position: that is what the host's restart costs
+        assert sum(fill.side == "BUY" for fill in venue.trades) <= 1
+        assert venue.position == 0
+        assert ledger.reason != "external", f"its own order was taken for a stranger's under {plan}"
+        assert all(intent.state in TERMINAL for intent in ledger.stored.intents)
+
+
+def test_entries_halt_after_too_many_unknown_outcomes(group: Group) -> None:
+    clean, *_ = play(group, {}, nothing_is_hit)
+    plan: dict[int, str] = {}
+    for _ in range(5):
+        world, *_ = play(group, plan, nothing_is_hit)
+        sends = [index for index, kind in enumerate(world.kinds) if kind == "send" and index not in plan]
+        plan[sends[0]] = "timeout" if not plan else "lost"
+    _, venue, ledger = play(group, plan, nothing_is_hit)
+    check(plan, venue, ledger)
+    assert "account" in ledger.halted
+    assert "account" not in play(group, dict(list(plan.items())[:4]), nothing_is_hit)[2].halted
+    assert len(clean.kinds) > 0
+
+
+# ---------------------------------------------------------------- what nobody foresaw
+
+
+async def test_a_trade_that_fails_in_an_unforeseen_way_is_quarantined_alone(group: Group) -> None:
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    protected, broken = ledger.protected, True
+
+    async def fails(analysis_id: str, now_ms: int) -> None:
+        if broken:
+            raise KeyError("nobody thought of this")
+        await protected(analysis_id, now_ms)
+
+    ledger.protected = fails  # type: ignore[method-assign]
+    stop = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        desk = Desk(ports_of(world, venue, ledger), tasks, stop)
+        await desk.start(group.trade.analysis_id, "BTCUSDT").wait()  # it holds the recovery of the others up no longer
+        assert (ledger.halted, venue.covered(), ledger.stored.trade.stage) == (["BTCUSDT"], True, "PROTECTING")
+        broken = False
+        while ledger.stored.trade.stage != "PROTECTED":
+            desk.hint("BTCUSDT")
+            await asyncio.sleep(0.01)
+        stop.set()
+    assert ledger.halted == ["BTCUSDT"]  # said once
+
+
+async def test_only_another_executor_ends_the_process(group: Group) -> None:
+    world = World({})
+    ledger = MemoryLedger(world, group)
+
+    async def fenced(analysis_id: str) -> Group:
+        raise Fenced("FENCED_OWNER", "account test")
+
+    ledger.group = fenced  # type: ignore[method-assign]
+    with pytest.raises(ExceptionGroup) as raised:
+        async with asyncio.TaskGroup() as tasks:
+            Desk(ports_of(world, MemoryVenue(world), ledger), tasks, asyncio.Event()).start("a", "BTCUSDT")
+    assert isinstance(raised.value.exceptions[0], Fenced)
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_rescue_brings_a_stop_or_an_exit_to_the_exchange(group: Group, refused: bool) -> None:
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ports = ports_of(world, venue, ledger)
+    while not venue.trades:
+        finished(advance(ports, group.trade.analysis_id))
+
+    async def held() -> tuple[VenuePosition, ...]:
+        return (
+            VenuePosition(
+                symbol="BTCUSDT", position_side="LONG", size=venue.position, entry_price=venue.price,
+                mark_price=venue.price, unrealized=D(0),
+            ),
+        )  # fmt: skip
+
+    venue.positions = held  # type: ignore[method-assign]
+    if refused:
+        world.plan = {len(world.kinds) + 3: "reject"}  # the ledger is read, the list is read, a signature, the stop
+    finished(rescue(ports, group.trade.analysis_id))
+    assert (venue.position == 0, venue.covered()) == (refused, not refused)
+    sent = len(world.kinds)
+    if not refused:
+        finished(rescue(ports, group.trade.analysis_id))
+        assert "send" not in world.kinds[sent:]

@@ -1,6 +1,7 @@
 """The ledger on a real Postgres: what is stored, what is fenced, what a repeat does."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from phoenix95.common import keys
 from phoenix95.common.errors import ConfigError, Fenced, InvariantBroken, TransientError
 from phoenix95.common.events import Analysis, Decided, PositionChanged
 from phoenix95.common.ids import StreamId
+from phoenix95.common.retry import StopRequested
 from phoenix95.common.wire import order_decoder
 from phoenix95.executor.core.candidate import Book, Limits, Modes
 from phoenix95.executor.core.decide import Decision, attempt, decide, ending
@@ -23,7 +25,8 @@ from phoenix95.executor.core.intents import move
 from phoenix95.executor.core.options import parse_wishes
 from phoenix95.executor.core.protection import Wanted
 from phoenix95.executor.core.sizing import Rules
-from phoenix95.executor.ledger import history
+from phoenix95.executor.ledger import connect as connecting
+from phoenix95.executor.ledger import history, ownership
 from phoenix95.executor.ledger.connect import connect
 from phoenix95.executor.ledger.control import set_by_person
 from phoenix95.executor.ledger.migrate import upgrade
@@ -232,15 +235,47 @@ async def test_what_was_traded_on_paper_is_never_taken_up_with_real_money(opened
     await again.release()
 
 
-async def test_a_lost_lock_is_noticed(opened: Opened) -> None:
+CUT_THE_LOCK = (
+    "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database ="
+    " (select oid from pg_database where datname = current_database())"
+)
+
+
+async def test_a_lost_lock_is_taken_again_and_bars_others(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "WATCH_S", 0.01)
     watching = asyncio.create_task(opened.ownership.watch(asyncio.Event()))
-    await rows_after(
-        opened,
-        "select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory' and database ="
-        " (select oid from pg_database where datname = current_database())",
-    )
-    with pytest.raises(TransientError, match="lock was lost"):
-        await asyncio.wait_for(watching, 5)
+    await rows_after(opened, CUT_THE_LOCK)
+    async with asyncio.timeout(5):
+        while (opened.ownership.losses, opened.ownership.lost) != (1, None):
+            assert not watching.done()
+            await asyncio.sleep(0.01)
+    stop = asyncio.Event()
+    asyncio.get_running_loop().call_later(0.3, stop.set)
+    with pytest.raises(StopRequested):
+        await take(opened.writer.engine, "main", stop=stop)
+    await opened.ledger.alert("info", "still", "ours", None)
+    watching.cancel()
+
+
+async def test_who_lost_the_account_to_another_ends(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ownership, "WATCH_S", 0.01)
+    await rows_after(opened, CUT_THE_LOCK)
+    other = await take(opened.writer.engine, "main", stop=asyncio.Event())
+    with pytest.raises(Fenced):
+        await asyncio.wait_for(opened.ownership.watch(asyncio.Event()), 5)
+    assert opened.ownership.lost is not None  # and until then nothing was entered
+    await other.release()
+
+
+async def test_a_server_that_hangs_counts_as_one_that_is_away(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connecting, "ANSWER_S", 0.1)
+    began = time.monotonic()
+    with pytest.raises(TransientError):
+        async with opened.writer.read("hanging") as session:
+            await session.execute(text("select pg_sleep(5)"))
+    assert time.monotonic() - began < 2
+    monkeypatch.undo()
+    await opened.ledger.alert("info", "after", "it goes on", None)
 
 
 async def test_a_fill_opens_the_position_and_the_naked_time_runs(opened: Opened, decision: Make) -> None:

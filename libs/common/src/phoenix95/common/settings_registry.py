@@ -105,6 +105,7 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ),
         ("targets", "", "scaled targets in place of one: share@multiple of the initial risk, such as 0.5@1,0.5@2"),
         ("exit_on_opposite", "true", "an analysis that would enter the other side closes what is held"),
+        ("unknowns_max", "5", "requests in a row without an answer to trust that halt entries"),
     ),
     "monitor": (
         ("sample_ms", "3000", "time between two looks at the host, in ms"),

@@ -29,6 +29,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     `trailing_percent` is a share of price too. `recv_window_ms` and `naked_ms` are exchange time, the other times real.
     `foreign` says what becomes of positions and orders that we did not make: adopt (protect, no new entries of the
     symbol), alert (no new entries) or ignore; `foreign_symbols` are exceptions, like `ETHUSDT=ignore`.
+    `unknowns_max` requests in a row without an answer to trust halt entries.
 
     Trading with real money needs `mode` live and `allow_live` as well. `hedge_mode` holds long and short of a symbol
     apart; without it (one-way mode) a symbol has one position. `margin_type` is set before each entry.
@@ -60,6 +61,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
     breakeven_r: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     targets: tuple[str, ...] = ()
     exit_on_opposite: bool = True
+    unknowns_max: Annotated[int, msgspec.Meta(ge=1)] = 5
 
     def check(self) -> None:
         """Raise ConfigError for settings that must not go together."""

@@ -1,16 +1,24 @@
-"""One task for each active trade: it makes the trade's moves until the trade is over."""
+"""One task for each active trade: it makes the trade's moves until the trade is over.
+
+A trade whose moves fail for a reason that nobody foresaw is quarantined: it is tried again, slowly, while the others
+go on; its symbol takes no new entries, and what it holds is kept protected.
+"""
 
 import asyncio
 import time
+from collections.abc import Iterator
 from typing import Final
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
-from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.retry import backoff
 from phoenix95.executor.ports import Ports
-from phoenix95.executor.protocol.moves import advance
+from phoenix95.executor.protocol.moves import Pause, advance
+from phoenix95.executor.protocol.rescue import rescue
 
+QUARANTINE_MAX_S: Final = 10.0
 AGAIN_MAX_S: Final = 2.0  # between failed moves: an open position is watched again within two seconds
 DRAIN_S: Final = 5.0  # a stop waits this long for a trade to be protected or closed
 
@@ -20,6 +28,9 @@ class _Driver:
 
     def __init__(self, symbol: str) -> None:
         self.symbol = symbol
+        self.taken_over = True
+        self.waits: Iterator[float] | None = None
+        self.quarantined = False
         self.wake = asyncio.Event()
         self.sync = False
         self.settled = asyncio.Event()
@@ -64,26 +75,16 @@ class Desk:
 
     async def _drive(self, analysis_id: str, driver: _Driver) -> None:
         log = structlog.get_logger().bind(analysis_id=analysis_id, symbol=driver.symbol)
-        waits, stopped_at = None, None
+        stopped_at = None
         try:
             while True:
                 if self._stop.is_set():
                     stopped_at = stopped_at or time.monotonic()
                     if driver.settled.is_set() or time.monotonic() - stopped_at > DRAIN_S:
                         return
-                sync, driver.sync = driver.sync, False
-                driver.wake.clear()
-                try:
-                    step = await advance(self._ports, analysis_id, sync=sync)
-                except (TransientError, OutcomeUnknown, VenueRejected) as error:
-                    if waits is None:
-                        log.warning("trade_waits", reason=str(error))
-                        waits = backoff(cap_s=AGAIN_MAX_S)
-                    driver.sync = driver.sync or sync
-                    driver.settled.clear()
-                    await self._wait(driver, next(waits))
+                step = await self._step(analysis_id, driver, log)
+                if step is None:
                     continue
-                waits = None
                 if step.done:
                     log.info("trade_over")
                     return
@@ -96,6 +97,45 @@ class Desk:
         finally:
             driver.settled.set()
             self._drivers.pop(analysis_id, None)
+
+    async def _step(self, analysis_id: str, driver: _Driver, log: FilteringBoundLogger) -> Pause | None:
+        """One move. None: it failed, and the wait before the next try is over."""
+        sync, driver.sync = driver.sync, False
+        driver.wake.clear()
+        try:
+            step = await advance(self._ports, analysis_id, sync=sync, taken_over=driver.taken_over)
+        except Fenced:
+            raise  # the account is another executor's by now
+        except (TransientError, OutcomeUnknown, VenueRejected) as error:
+            if driver.waits is None:
+                log.warning("trade_waits", reason=str(error))
+                driver.waits = backoff(cap_s=AGAIN_MAX_S)
+            driver.settled.clear()
+        except Exception as error:
+            if not driver.quarantined:
+                log.exception("trade_quarantined")
+                driver.waits = backoff(cap_s=QUARANTINE_MAX_S)
+            await self._quarantine(analysis_id, driver, error, log)
+        else:
+            driver.taken_over, driver.waits, driver.quarantined = False, None, False
+            return step
+        driver.sync = driver.sync or sync
+        await self._wait(driver, next(driver.waits or backoff()))
+        return None
+
+    async def _quarantine(self, analysis_id: str, driver: _Driver, error: Exception, log: FilteringBoundLogger) -> None:
+        """Say so once, let the others go on, and keep the exchange holding a stop for what is held."""
+        try:
+            if not driver.quarantined:
+                text = f"trade {analysis_id} cannot be carried on: {type(error).__name__}: {error}"
+                await self._ports.ledger.tighten("HALT", "quarantined", text, driver.symbol)
+                driver.quarantined = True
+            await rescue(self._ports, analysis_id)
+            driver.settled.set()
+        except Fenced:
+            raise
+        except Exception as failed:
+            log.error("rescue_failed", reason=f"{type(failed).__name__}: {failed}")
 
     async def _wait(self, driver: _Driver, seconds: float) -> None:
         """Until the time is over, a hint comes or the process is asked to stop."""

@@ -14,7 +14,7 @@ from phoenix95.common.bus.beat import write_heartbeat
 from phoenix95.common.bus.client import ping
 from phoenix95.common.bus.meta import agree_on_mode, agree_on_partitions
 from phoenix95.common.bus.reader import LogReader
-from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import ConfigError, Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Heartbeat
 from phoenix95.common.retry import backoff, forever, pause
 from phoenix95.common.serve import Context
@@ -30,6 +30,7 @@ from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.intake import Standing
+from phoenix95.executor.protocol.remembering import Remembering
 from phoenix95.executor.publishing import publish
 from phoenix95.executor.reading import AccountView, Commands, Following, handle
 from phoenix95.executor.reconcile import Means, Reconciler
@@ -118,14 +119,16 @@ class _Executor:
         self._recovered = asyncio.Event()
         self._reconciled = asyncio.Event()
         self._limits = settings.limits()
+        self._compared_after: int | None = None  # how often the lock had been lost before the last comparison began
         self._ports = Ports(
-            ledger=self._ledger,
+            ledger=Remembering(self._ledger, self._barred),
             venue=venue,
             clock=clock,
             bounds=settings.bounds(),
             account=settings.account,
             recv_window_ms=settings.recv_window_ms,
             uncertainty_max_ms=self._limits.uncertainty_max_ms,
+            unknowns_max=settings.unknowns_max,
             observe=lambda hop, ms: context.metrics.hop_histogram(hop).observe(ms),
         )
 
@@ -203,12 +206,17 @@ class _Executor:
         login = {"username": settings.redis_username, "password": settings.redis_password.reveal() or None}
         redis = connect_redis(settings.redis_url, name="executor", **login)
         reading = connect_reader(settings.redis_url, name="executor-reader", block_ms=READ_BLOCK_MS, **login)
-        try:
-            await forever(lambda: ping(redis), name="redis", stop=self._stop, health=self._context.health)
+
+        async def greet() -> None:
+            await ping(redis)
             await agree_on_partitions(redis, settings.partitions)
             await agree_on_mode(redis, settings.mode)
+
+        try:
+            await forever(greet, name="redis", stop=self._stop, health=self._context.health)
             outbox = Outbox(self._writer.engine, settings.account)
-            following = Following(redis, settings.partitions, await self._ledger.offsets())
+            offsets = await forever(self._ledger.offsets, name="ledger", stop=self._stop, health=self._context.health)
+            following = Following(redis, settings.partitions, offsets)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publish(outbox, redis, self._emitted, self._stop), name="outbox")
                 tasks.create_task(self._beating(redis), name="heartbeat")
@@ -224,7 +232,7 @@ class _Executor:
         with_recovery = asyncio.create_task(self._recovered.wait())
         await asyncio.wait({with_recovery}, timeout=RECOVERY_FIRST_S)
         with_recovery.cancel()
-        await following.recheck(reader)
+        await forever(lambda: following.recheck(reader), name="redis", stop=self._stop, health=self._context.health)
         while not self._stop.is_set():
             try:
                 await following.refresh(reader)
@@ -240,9 +248,12 @@ class _Executor:
                         await handle(self._ports, desk, stream, entries, standing=standing, limits=self._limits)
                         following.offsets[stream] = entries[-1][0]
                 self._context.health.progress("reading")
-            except (TransientError, VenueRejected) as error:
+            except Fenced:
+                raise
+            except Exception as error:  # nothing is entered any more, and what is held goes on being protected
                 if waits is None:
-                    log.warning("reading_waits", reason=str(error))
+                    foreseen = isinstance(error, TransientError | VenueRejected)
+                    log.warning("reading_waits", reason=str(error), exc_info=not foreseen)
                     waits = backoff(cap_s=2.0)
                 self._context.health.set("reading", str(error))
                 await pause(self._stop, next(waits))
@@ -256,10 +267,21 @@ class _Executor:
         await self._ledger.tighten("HALT", cause, reason, None)
 
     async def _standing(self) -> Standing:
-        not_ready = None if self._key_check is None else self._key_check.reason()
+        not_ready = self._barred()
+        if self._key_check is not None and not_ready is None:
+            not_ready = self._key_check.reason()
         if not self._recovered.is_set():
             not_ready = "the recovery has not finished"
         return Standing(await self._account.get(), not_ready)
+
+    def _barred(self) -> str | None:
+        """Why nothing may be entered, whatever the ledger says: before the first look at the exchange, and while the
+        account's lock is lost or was lost since the last one."""
+        if self._ownership.lost is not None:
+            return f"the account's lock is lost: {self._ownership.lost}"
+        if self._compared_after != self._ownership.losses:
+            return "exchange and ledger have not been compared yet"
+        return None
 
     async def _reconciling(self, desk: Desk) -> None:
         log, settings = structlog.get_logger(), self._settings
@@ -271,17 +293,25 @@ class _Executor:
         reconciler = Reconciler(self._ports, self._ledger, self._writer, desk, self._truths, means)
         full_at_s = 0.0
         while not self._stop.is_set():
+            losses = self._ownership.losses
             fully = time.monotonic() >= full_at_s
             try:
                 self._account.put(await reconciler.look(fully=fully))
                 if fully:
                     full_at_s = time.monotonic() + settings.reconcile_fully_ms / 1000
                 self._reconciled.set()
+                self._compared_after = losses
                 self._context.health.progress("reconciliation")
+                self._context.health.set("reconciliation", None)
+            except Fenced:
+                raise
             except (TransientError, VenueRejected, OutcomeUnknown) as error:
                 log.warning("reconciliation_failed", reason=str(error))
+            except Exception as error:  # the trades under way do not end with it
+                log.exception("reconciliation_failed")
+                self._context.health.set("reconciliation", f"{type(error).__name__}: {error}")
             every_s = settings.reconcile_ms / 1000
-            await pause(self._stop, every_s if self._reconciled.is_set() else min(every_s, FIRST_LOOK_AGAIN_S))
+            await pause(self._stop, every_s if self._barred() is None else min(every_s, FIRST_LOOK_AGAIN_S))
         self._reconciled.set()  # nobody waits for it any more
 
     async def _beating(self, redis: Connection) -> None:

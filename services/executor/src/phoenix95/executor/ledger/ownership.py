@@ -10,40 +10,80 @@ from hashlib import blake2b
 from typing import Final
 
 import structlog
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from phoenix95.common.errors import ConfigError
+from phoenix95.common.errors import ConfigError, Fenced, TransientError
 from phoenix95.common.health import Health
 from phoenix95.common.modes import Mode
-from phoenix95.common.retry import StopRequested, forever, pause
-from phoenix95.executor.ledger.connect import translated
+from phoenix95.common.retry import StopRequested, backoff, pause
+from phoenix95.executor.ledger.connect import answering, translated
 from phoenix95.executor.ledger.models import SCHEMA, AccountRow
 
 STANDBY_S: Final = 0.25
 WATCH_S: Final = 1.0
+AGAIN_MAX_S: Final = 0.5
+# after a restart of Postgres nobody holds the lock: who held it, and protects positions, comes before a standby
+STANDBY_AFTER_LOSS_S: Final = 3.0
 
 
 class Ownership:
-    """Held while the connection lives. Close it to let a standby take over."""
+    """Held while the connection lives. Release it to let a standby take over.
 
-    def __init__(self, connection: AsyncConnection, token: str) -> None:
+    `lost` says why the lock is not ours at the moment (None: it is), and `losses` counts how often that came about.
+    What is under way goes on meanwhile: every write proves the token, so nothing is written beside another executor.
+    """
+
+    def __init__(self, engine: AsyncEngine, account: str, connection: AsyncConnection, token: str) -> None:
+        self._engine, self._account = engine, account
         self._connection = connection
         self.token = token
+        self.lost: str | None = None
+        self.losses = 0
 
     async def watch(self, stop: asyncio.Event) -> None:
-        """Raise TransientError as soon as the lock's connection is lost: somebody else may be active by now."""
+        """See that the lock is ours, and take it again when its connection was lost. Raises Fenced as soon as another
+        executor has the account."""
         while not await pause(stop, WATCH_S):
-            async with translated("the account's lock was lost"):
-                await self._connection.execute(text("SELECT 1"))
+            try:
+                await self._prove(self._connection)
+            except TransientError as error:
+                self.lost, self.losses = str(error), self.losses + 1
+                structlog.get_logger().warning("account_lock_lost", reason=self.lost)
+                await _drop(self._connection)
+                await self._take_again(stop)
+
+    async def _take_again(self, stop: asyncio.Event) -> None:
+        for wait_s in backoff(cap_s=AGAIN_MAX_S):
+            if await pause(stop, wait_s):
+                return
+            connection = None
+            try:
+                connection = await _connected(self._engine)
+                locked = await _locked(connection, self._account)
+                await self._prove(connection)  # behind the lock: whoever held it meanwhile has changed the token
+            except (TransientError, Fenced) as error:
+                await _drop(connection)
+                if isinstance(error, Fenced):
+                    raise
+                continue
+            if locked:
+                self._connection, self.lost = connection, None
+                structlog.get_logger().info("account_lock_taken_again")
+                return
+            await _drop(connection)
+
+    async def _prove(self, connection: AsyncConnection) -> None:
+        async with translated("the account's lock"), answering(connection):
+            token = await connection.scalar(select(AccountRow.token).where(AccountRow.name == self._account))
+        if token != self.token:
+            raise Fenced("FENCED_OWNER", f"account {self._account}")
 
     async def release(self) -> None:
         """Give the lock back. A broken connection has given it back already."""
-        if not self._connection.closed:
-            await self._connection.invalidate()
-            await self._connection.close()
+        await _drop(self._connection)
 
 
 async def take(
@@ -54,31 +94,51 @@ async def take(
     Raises StopRequested, or ConfigError when the tables are missing or the account was begun in another mode: its
     trades are then those of another exchange.
     """
+    log, waits, told, wait_s = structlog.get_logger(), backoff(), "", 0.0
+    connection: AsyncConnection | None = None
+    try:
+        while not await pause(stop, wait_s):
+            try:
+                if connection is None:
+                    connection = await _connected(engine)
+                if await _locked(connection, account):
+                    token = await _new_token(connection, account, mode)
+                    if health is not None:
+                        health.set("account", None)
+                    held, connection = connection, None
+                    return Ownership(engine, account, held, token)
+                news, reason, wait_s = "standby", f"another executor is active for account {account}", STANDBY_S
+            except TransientError as error:
+                await _drop(connection)
+                connection = None
+                wait_s = STANDBY_AFTER_LOSS_S if told == "standby" else next(waits)
+                news, reason = "waiting_for_postgres", f"waiting for postgres: {error}"
+            if news != told:
+                log.warning(news, account=account, reason=reason)
+            told = news
+            if health is not None:
+                health.set("account", reason)
+    finally:
+        await _drop(connection)
+    raise StopRequested(f"stopped before account {account} was ours")
 
-    async def attempt() -> AsyncConnection:
-        async with translated("connecting"):
-            connection = await engine.connect()
-            return await connection.execution_options(isolation_level="AUTOCOMMIT")
 
-    connection = await forever(attempt, name="postgres", stop=stop, health=health)
-    waiting = False
-    while True:
-        async with translated("taking the account's lock"):
-            if await connection.scalar(select(func.pg_try_advisory_lock(_lock_key(account)))):
-                break
-        if not waiting:
-            structlog.get_logger().info("standby", account=account)
-            waiting = True
-        if health is not None:
-            health.set("account", f"another executor is active for account {account}")
-        if await pause(stop, STANDBY_S):
-            await connection.close()
-            raise StopRequested(f"stopped while another executor was active for account {account}")
-    if health is not None:
-        health.set("account", None)
+async def _connected(engine: AsyncEngine) -> AsyncConnection:
+    async with translated("connecting"):
+        connection = await engine.connect()
+        return await connection.execution_options(isolation_level="AUTOCOMMIT")
+
+
+async def _locked(connection: AsyncConnection, account: str) -> bool:
+    async with translated("taking the account's lock"), answering(connection):
+        return bool(await connection.scalar(select(func.pg_try_advisory_lock(_lock_key(account)))))
+
+
+async def _new_token(connection: AsyncConnection, account: str, mode: Mode) -> str:
+    """From now on nobody who held the account before can write."""
     token = uuid.uuid4().hex
     try:
-        async with translated("taking over"):
+        async with translated("taking over"), answering(connection):
             ours = await connection.scalar(
                 insert(AccountRow)
                 .values(name=account, token=token, mode=mode)
@@ -87,15 +147,20 @@ async def take(
             )
             begun = mode if ours else await connection.scalar(select(AccountRow.mode).where(AccountRow.name == account))
     except ProgrammingError as error:
-        await connection.close()
         raise ConfigError(f"schema {SCHEMA} is not there: run `python -m phoenix95.executor migrate` first") from error
     if begun != mode:
-        await connection.close()
         raise ConfigError(
             f"P95_MODE is {mode}, but P95_EXECUTOR_ACCOUNT {account} was begun in {begun} in this ledger:"
             " use a database of its own"
         )
-    return Ownership(connection, token)
+    return token
+
+
+async def _drop(connection: AsyncConnection | None) -> None:
+    """Close for good, so that the server frees what it held; not back into the pool."""
+    if connection is not None and not connection.closed:
+        await connection.invalidate()
+        await connection.close()
 
 
 def _lock_key(account: str) -> int:

@@ -13,7 +13,7 @@ from phoenix95.common.events import Ack, Alert, DeadLetter, OrderEvent, Severity
 from phoenix95.common.ids import StreamId
 from phoenix95.common.wire import encode
 from phoenix95.executor.core.candidate import Mode, Modes
-from phoenix95.executor.ledger.connect import translated
+from phoenix95.executor.ledger.connect import answering, translated
 from phoenix95.executor.ledger.models import AccountRow, ControlRow, OutboxRow
 
 ACCOUNT_SCOPE = "account"
@@ -73,7 +73,7 @@ class Writer:
     @asynccontextmanager
     async def write(self, what: str) -> AsyncIterator[Writing]:
         """All or nothing. Raises Fenced when another executor has taken over, TransientError when unsure."""
-        async with translated(what), AsyncSession(self.engine) as session, session.begin():
+        async with self._session(what) as session:
             row = (
                 await session.execute(
                     select(
@@ -102,9 +102,18 @@ class Writer:
     @asynccontextmanager
     async def read(self, what: str) -> AsyncIterator[AsyncSession]:
         """One consistent look."""
-        async with translated(what), AsyncSession(self.engine) as session, session.begin():
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+        async with self._session(what, isolation_level="REPEATABLE READ") as session:
             yield session
+
+    @asynccontextmanager
+    async def _session(self, what: str, **options: str) -> AsyncIterator[AsyncSession]:
+        async with (
+            translated(what),
+            AsyncSession(self.engine) as session,
+            answering(await session.connection(execution_options=options)),
+        ):
+            yield session
+            await session.commit()
 
 
 async def read_modes(session: AsyncSession) -> Modes:

@@ -2,9 +2,11 @@
 
 import msgspec
 
+from phoenix95.common.money import ZERO
 from phoenix95.executor.core.group import Fill, Group, with_fills, with_intent
-from phoenix95.executor.core.intents import TERMINAL, Intent
+from phoenix95.executor.core.intents import TERMINAL, Intent, move
 from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order
+from phoenix95.executor.core.plan import stored_with_entry
 from phoenix95.executor.ports import Ports
 
 
@@ -47,6 +49,24 @@ async def ask(ports: Ports, intent: Intent) -> Intent:
         if order is not None:
             return seen_order(intent, order, now_ms)
     return not_found(intent, now_ms, ports.bounds.margin_ms)
+
+
+async def adopt(ports: Ports, group: Group) -> Group:
+    """Ask for what is stored with the entry and not signed: an executor that died while its ledger was away may have
+    sent it from memory. What the exchange does not know stays as it is."""
+    if group.entry.signed_ms is None:
+        return group
+    asked = group
+    for intent in group.intents:
+        if intent.state == "PLANNED" and stored_with_entry(intent):
+            now_ms = ports.clock.now_ms()
+            sent = move(intent, "SENT", quantity=max(group.held, ZERO) or intent.quantity, updated_ms=now_ms)
+            answer = await ask(ports, sent)
+            if answer.state != "SENT":
+                asked = with_intent(asked, answer, now_ms)
+    if asked != group:
+        await ports.ledger.record(group, asked)
+    return asked
 
 
 async def sync_fills(ports: Ports, group: Group) -> Group:

@@ -22,7 +22,7 @@ from phoenix95.executor.core.plan import (
     next_move,
 )  # fmt: skip
 from phoenix95.executor.ports import Ports
-from phoenix95.executor.protocol.looking import ask, look, name_orders
+from phoenix95.executor.protocol.looking import adopt, ask, look, name_orders
 
 
 class Pause(NamedTuple):
@@ -37,14 +37,17 @@ AT_ONCE = Pause(0)
 DONE = Pause(0, done=True)
 
 
-async def advance(ports: Ports, analysis_id: str, *, sync: bool = False) -> Pause:
+async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_over: bool = False) -> Pause:
     """Make the next move of a trade. Safe to repeat after any failure at any point.
 
-    `sync`: fetch the fills too, because something outside of us may have changed the position.
+    `sync`: fetch the fills too, because something outside of us may have changed the position. `taken_over`: another
+    process may have driven this trade until now.
     """
     group = await ports.ledger.group(analysis_id)
     if group.trade.stage in ("CLOSED", "FAILED"):
         return DONE
+    if taken_over:
+        group = await adopt(ports, group)
     if sync and group.entry.signed_ms is not None:
         group = await look(ports, group, sync=True)
     modes = await ports.ledger.modes()
