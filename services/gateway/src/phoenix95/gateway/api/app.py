@@ -23,6 +23,7 @@ from phoenix95.gateway.api import (
     openapi,
     sse,
     streams_read,
+    why,
 )
 from phoenix95.gateway.api.auth import Connection
 from phoenix95.gateway.api.body import BODY_BYTES_MAX
@@ -49,6 +50,8 @@ ROUTES_READ: Final = (
     commands.command,
     control.control,
     streams_read.read_stream,
+    why.why,
+    why.why_page,
     openapi.openapi,
     sse.events,
 )

@@ -66,7 +66,7 @@ function position(row, prices) {
 export function decisions(rows, onlyTrades) {
   const shown = rows.filter((row) => !onlyTrades || row.action !== "HOLD");
   const made = shown.map((row) => element("tr", { class: row.accepted ? "picked" : null, title: verdicts(row) },
-    element("td", { class: "muted" }, time(row.ts_ms)),
+    element("td", {}, element("a", { href: `/why/${encodeURIComponent(row.analysis_id)}`, title: "why" }, time(row.ts_ms))),
     element("td", {}, row.symbol),
     element("td", {}, ...verdict(row)),
     element("td", { class: "num" }, number(row.confidence)),

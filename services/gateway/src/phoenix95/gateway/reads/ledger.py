@@ -14,6 +14,7 @@ from phoenix95.gateway.away import Away
 from phoenix95.gateway.core.asking import RequestName
 from phoenix95.gateway.core.control import Mode
 from phoenix95.gateway.core.keys import ApiKey
+from phoenix95.gateway.core.story import Story
 from phoenix95.gateway.reads import books
 from phoenix95.gateway.reads.control import Control, ControlChange, change, control, set_control
 from phoenix95.gateway.reads.keys import KeyRow, key_rows, living_keys
@@ -31,6 +32,7 @@ from phoenix95.gateway.reads.rows import (
 )
 from phoenix95.gateway.reads.statistics import EquityPoint, Statistics, equity, newest, statistics
 from phoenix95.gateway.reads.tables import FILLS, INTENTS, PORTFOLIO, POSITIONS, SIGNALS
+from phoenix95.gateway.reads.why import NoSuch, why
 
 EVERY_S: Final = 2.0
 POSITIONS_MAX: Final = 500  # held at once; the gates allow ten
@@ -74,6 +76,10 @@ class Ledger:
     async def outcome_of(self, analysis_id: str) -> Outcome | None:
         """What became of a trade by the id of its analysis; None while the gates have not decided."""
         return await self._postgres.read(lambda connection: _outcome_of(connection, analysis_id))
+
+    async def why(self, name: str) -> Story | NoSuch:
+        """The whole story of an analysis, found by any of its names."""
+        return await self._postgres.read(lambda connection: why(connection, name))
 
     async def decisions(
         self, *, limit: int, symbol: str | None = None, accepted: bool | None = None, action: str | None = None
