@@ -10,8 +10,8 @@ from litestar.params import FromPath
 from phoenix95.gateway.api.dashboard import HEADERS
 from phoenix95.gateway.api.parts import Parts
 from phoenix95.gateway.api.problems import Problem
+from phoenix95.gateway.board.why_page import as_page, missing_page
 from phoenix95.gateway.core.story import Story
-from phoenix95.gateway.core.why_page import as_page, missing_page
 from phoenix95.gateway.reads.why import NoSuch
 
 NAME_MAX: Final = 200

@@ -1,7 +1,6 @@
 """The whole story of one analysis, as `why` tells it: plain structs, and how they are put together."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final, Literal
 
@@ -84,8 +83,8 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True):
     stage: str
     close_reason: str | None = None
     opened_ms: int | None = None
-    filled: datetime | None = None
-    closed: datetime | None = None
+    filled: str | None = None
+    closed: str | None = None
     metadata: dict[str, Any] = {}
 
 
