@@ -129,7 +129,9 @@ def test_the_pages_answer_in_the_loop(start: Start) -> None:
     assert service.get("/livez") == (200, "ok\n")
     status, body = service.get("/readyz")
     assert (status, json.loads(body)["checks"]) == (503, {"redis": "redis is away"})
-    assert "p95_ticks_total 5.0" in service.get("/metrics")[1]
+    page = service.get("/metrics")[1]
+    assert "p95_ticks_total 5.0" in page
+    assert 'p95_mode{mode="paper"} 1.0' in page
     assert service.get("/other")[0] == 404
 
 
