@@ -66,6 +66,11 @@ class Desk:
             if driver.symbol == symbol:
                 driver.wake.set()
 
+    def hint_all(self) -> None:
+        """Something may have happened anywhere: look now."""
+        for driver in self._drivers.values():
+            driver.wake.set()
+
     def resync(self, analysis_id: str) -> None:
         """The position is not what we believe: fetch the fills and look."""
         driver = self._drivers.get(analysis_id)

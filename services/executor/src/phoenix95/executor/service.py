@@ -159,7 +159,8 @@ class _Executor:
             # Redis may be away: what is under way is protected all the same
             outer.create_task(self._with_redis(desk), name="redis")
             outer.create_task(
-                follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, self._stop), name="hints"
+                follow(self._settings.exchange_ws_url, self._venue.listen_key, desk.hint, desk.hint_all, self._stop),
+                name="hints",
             )
             outer.create_task(follow_control(self._ledger, desk, self._stop), name="control")
             clock_watch = watch_clock(

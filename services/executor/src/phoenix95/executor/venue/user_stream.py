@@ -13,6 +13,9 @@ from phoenix95.common.errors import TransientError, VenueRejected
 from phoenix95.common.retry import backoff, pause
 
 KEEPALIVE_S: Final = 1_800.0  # a listen key lives for 60 minutes
+KEEPALIVE_AGAIN_S: Final = 60.0
+ROTATE_S: Final = 23 * 3_600.0  # the exchange hangs up after 24 hours
+EXPIRED: Final = "listenKeyExpired"
 FRAME_MAX: Final = 1 << 20
 
 
@@ -47,10 +50,27 @@ def symbols_in(frame: str | bytes) -> set[str]:
     return named | {position.s for position in found.a.P} if found.a is not None else named
 
 
+def expired(frame: str | bytes) -> bool:
+    """Whether the exchange says that it will tell nothing more under this listen key."""
+    try:
+        return _decoder.decode(frame).e == EXPIRED
+    except msgspec.MsgspecError:
+        return False
+
+
 async def follow(
-    ws_url: str, listen_key: Callable[[], Awaitable[str]], hint: Callable[[str], None], stop: asyncio.Event
+    ws_url: str,
+    listen_key: Callable[[], Awaitable[str]],
+    hint: Callable[[str], None],
+    missed: Callable[[], None],
+    stop: asyncio.Event,
 ) -> None:
-    """Call `hint(symbol)` for every change of an order or a position, until `stop`. Reconnects by itself."""
+    """Call `hint(symbol)` for every change of an order or a position, until `stop`. Reconnects by itself, and calls
+    `missed` each time it begins to listen: nobody told what happened before.
+
+    `listen_key` gives the key that is valid now and keeps it alive; another one than before means that the old one
+    has expired. Nothing that goes wrong here ends more than the present connection.
+    """
     log = structlog.get_logger()
     waits = backoff()
     while not stop.is_set():
@@ -60,33 +80,57 @@ async def follow(
                 f"{ws_url}/private/ws?listenKey={key}", proxy=None, compression=None, max_size=FRAME_MAX
             ) as socket:
                 waits = backoff()
-                async with asyncio.TaskGroup() as tasks:
-                    reading = tasks.create_task(_read(socket, hint))
-                    keeping = tasks.create_task(_keep(listen_key, reading))
-                    tasks.create_task(_end(stop, reading, keeping))
-        except* (WebSocketException, TransientError, VenueRejected, OSError) as group:
-            log.info("user_stream_away", reason=type(group.exceptions[0]).__name__)
+                missed()
+                log.info("user_stream_ended", reason=await _listen(socket, key, listen_key, hint, stop))
+        except (WebSocketException, TransientError, VenueRejected, OSError) as error:
+            log.info("user_stream_away", reason=type(error).__name__)
+        except Exception:
+            log.exception("user_stream_away")
         if await pause(stop, next(waits)):
             return
 
 
+async def _listen(
+    socket: ClientConnection,
+    key: str,
+    listen_key: Callable[[], Awaitable[str]],
+    hint: Callable[[str], None],
+    stop: asyncio.Event,
+) -> str:
+    """Until one of: the stop, the key's end, an age at which the exchange would hang up, a lost connection (raises).
+    Returns which."""
+    ends = {
+        asyncio.create_task(_read(socket, hint)): "the exchange said so",
+        asyncio.create_task(_keep(listen_key, key)): "another listen key",
+        asyncio.create_task(stop.wait()): "asked to stop",
+    }
+    try:
+        done, _ = await asyncio.wait(ends, timeout=ROTATE_S, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        return next((ends[task] for task in done), "old enough")
+    finally:
+        for task in ends:
+            task.cancel()
+        await asyncio.gather(*ends, return_exceptions=True)
+
+
 async def _read(socket: ClientConnection, hint: Callable[[str], None]) -> None:
     async for frame in socket:
+        if expired(frame):
+            return
         for symbol in symbols_in(frame):
             hint(symbol)
 
 
-async def _keep(listen_key: Callable[[], Awaitable[str]], reading: "asyncio.Task[None]") -> None:
-    while not reading.done():
-        await asyncio.wait({reading}, timeout=KEEPALIVE_S)
-        if not reading.done():
-            await listen_key()
-
-
-async def _end(stop: asyncio.Event, reading: "asyncio.Task[None]", keeping: "asyncio.Task[None]") -> None:
-    """Wait for the stop or for the socket's end, whichever comes first."""
-    waiting = asyncio.create_task(stop.wait())
-    await asyncio.wait({waiting, reading}, return_when=asyncio.FIRST_COMPLETED)
-    waiting.cancel()
-    reading.cancel()
-    keeping.cancel()
+async def _keep(listen_key: Callable[[], Awaitable[str]], key: str) -> None:
+    """Keep the key alive; return when it could not be. A question that failed is asked again well before the end."""
+    wait_s = KEEPALIVE_S
+    while True:
+        await asyncio.sleep(wait_s)
+        try:
+            if await listen_key() != key:
+                return
+            wait_s = KEEPALIVE_S
+        except TransientError:
+            wait_s = min(KEEPALIVE_S, KEEPALIVE_AGAIN_S)
