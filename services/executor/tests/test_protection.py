@@ -21,6 +21,7 @@ from phoenix95.executor.core.protection import (
     refused_stops,
     resting_stop_price,
     secured,
+    superseded,
     wanted,
     with_price,
 )
@@ -156,6 +157,18 @@ def test_the_break_even_stop_that_vanished_is_wanted_where_it_was() -> None:
     vanished = stop("LONG", "1.0", 1, state="EXPIRED", updated_ms=1_000)
     group = make("LONG", stop("LONG", "-10", state="CANCELED"), vanished)
     assert wants(group, 1_001)["stop", 0].at_least == at("LONG", "1.0")
+
+
+@pytest.mark.parametrize("side", SIDES)
+def test_a_stop_that_lies_better_stays_until_one_of_the_right_size_does(side: PositionSide) -> None:
+    """Its quantity is that of a moment ago, and its successor was refused: it is the best there is at its price."""
+    worse, bigger = stop(side, "-10"), stop(side, "1.0", 1, quantity=D(2))
+    refused = stop(side, "1.0", 2, state="REJECTED", refusal=WOULD_TRIGGER, venue_id=None)
+    waiting = make(side, worse, bigger, refused)
+    assert wants(waiting, 1)["stop", 0].at_least == at(side, "-10")
+    assert superseded(waiting, waiting.held) == (refused,)
+    moved = make(side, worse, bigger, stop(side, "1.0", 3))
+    assert superseded(moved, moved.held) == (worse, bigger)
 
 
 @pytest.mark.parametrize("side", SIDES)

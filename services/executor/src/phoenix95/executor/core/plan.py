@@ -13,7 +13,7 @@ import msgspec
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.group import ExitReason, Group
 from phoenix95.executor.core.intents import TERMINAL, Intent, Role
-from phoenix95.executor.core.protection import WOULD_TRIGGER, Wanted, fits, refused_stops, secured, wanted
+from phoenix95.executor.core.protection import WOULD_TRIGGER, Wanted, fits, refused_stops, secured, superseded, wanted
 
 MIN_POLL_MS: Final = 50
 BARRIER_STEPS: Final = 20
@@ -206,8 +206,9 @@ def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
         if resting is None or not fits(resting, want, group.trade):
             return _secure(group, want, now_ms, bounds)
         kept.add(resting.client_id)
-    for other in group.intents:
-        if other.conditional and other.state in ("ACCEPTED", "OPEN") and other.client_id not in kept:
+    others = (one for one in group.intents if one.role != "stop" and one.client_id not in kept)
+    for other in (*superseded(group, held), *others):
+        if other.conditional and other.state in ("ACCEPTED", "OPEN"):
             return Cancel(other.client_id)
     if group.trade.stage != "PROTECTED":
         return MarkProtected()

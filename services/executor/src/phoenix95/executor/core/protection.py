@@ -70,6 +70,16 @@ def secured(group: Group, held: Decimal) -> Intent | None:
     return _best((one for one in group.of("stop") if one.state == "OPEN" and one.quantity == held), group.trade)
 
 
+def superseded(group: Group, held: Decimal) -> tuple[Intent, ...]:
+    """Stops that need not rest any more beside the best of the right size. One that lies better than that one stays,
+    whatever its size, until there is one of the right size there."""
+    resting = secured(group, held)
+    if resting is None:
+        return ()
+    place = _price(resting)
+    return tuple(one for one in group.of("stop") if one != resting and not _beyond(one, place, group.trade))
+
+
 def resting_stop_price(group: Group) -> Decimal:
     """Where the best stop rests now; while none does, where the trade's first one belongs."""
     stop = _best((one for one in group.of("stop") if one.state == "OPEN"), group.trade)
@@ -116,31 +126,29 @@ def _floor(group: Group, held: Decimal) -> Decimal:
     if resting is not None:
         return _price(resting)
     trade = group.trade
-    once = _best((one for one in group.of("stop") if one.venue_id is not None and one.state != "REJECTED"), trade)
-    if once is None or better(trade.stop_price, _price(once), trade.position_side):
-        return trade.stop_price
-    return _price(once)
+    return _choose(trade, (trade.stop_price, *_rested(group)))
+
+
+def _rested(group: Group) -> list[Decimal]:
+    """Where stops of this trade were accepted at any time."""
+    stops = (one for one in group.of("stop") if one.venue_id is not None and one.state != "REJECTED")
+    return [_price(one) for one in stops]
 
 
 def _moved(group: Group, held: Decimal) -> Decimal | None:
-    """Where the best price seen so far would have the stop, None where it leaves it alone."""
+    """Where the best price seen so far would have the stop, or where one has been; None: nowhere yet."""
     trade = group.trade
     entry, best, options = group.entry.average_price, trade.best_price, trade.options
-    if entry is None or best is None:
-        return None
     sign = 1 if trade.position_side == "LONG" else -1
-    places = []
-    if options.breakeven_r is not None:
+    places = _rested(group)
+    if options.breakeven_r is not None and entry is not None and best is not None:
         risk = entry - trade.stop_price
         reached = entry + options.breakeven_r * risk
         if risk * sign > 0 and not better(reached, best, trade.position_side):
-            places.append(entry * (1 + sign * 2 * TAKER_FEE))
-    if options.trailing is not None and _trail_begins_again(group, held):
-        places.append(best * (1 - sign * options.trailing))
-    if not places:
-        return None
-    place = max(places) if sign > 0 else min(places)
-    return no_worse(place, options.price_tick, trade.position_side)
+            places.append(no_worse(entry * (1 + sign * 2 * TAKER_FEE), options.price_tick, trade.position_side))
+    if options.trailing is not None and best is not None and _trail_begins_again(group, held):
+        places.append(no_worse(best * (1 - sign * options.trailing), options.price_tick, trade.position_side))
+    return _choose(trade, places) if places else None
 
 
 def _trail_begins_again(group: Group, held: Decimal) -> bool:
@@ -210,6 +218,10 @@ def _beyond(one: Intent, floor: Decimal, trade: Trade) -> bool:
 def _best(stops: Iterable[Intent], trade: Trade) -> Intent | None:
     choose = max if trade.position_side == "LONG" else min
     return choose(stops, key=_price, default=None)
+
+
+def _choose(trade: Trade, places: Iterable[Decimal]) -> Decimal:
+    return max(places) if trade.position_side == "LONG" else min(places)
 
 
 def _price(stop: Intent) -> Decimal:
