@@ -146,9 +146,9 @@ class Floor:
         self.exchange.tell_to(self.events.append)
         self._ids = 0
 
-    def quote(self, bid: str, ask: str, symbol: str = "BTCUSDT") -> None:
+    def quote(self, bid: str, ask: str, symbol: str = "BTCUSDT", *, size: str = "1000") -> None:
         self.ms += 1
-        book = BookTicker(E=self.ms, s=symbol, b=bid, B="1", a=ask, A="1", u=self.ms, T=self.ms)
+        book = BookTicker(E=self.ms, s=symbol, b=bid, B=size, a=ask, A=size, u=self.ms, T=self.ms)
         self.exchange.apply(Emission(self.ms, symbol, book, book_payload(book)))
 
     def trade(self, price: str, symbol: str = "BTCUSDT", *, quantity: str = "0.010", maker: bool = False) -> None:
@@ -158,6 +158,9 @@ class Floor:
             E=self.ms, a=self._ids, s=symbol, p=price, q=quantity, f=self._ids, l=self._ids, T=self.ms, m=maker
         )
         self.exchange.apply(Emission(self.ms, symbol, trade, agg_payload(trade)))
+
+    def limit(self, side: str, quantity: str, price: str, **params: str) -> Any:
+        return self.order(side, quantity, **{"type": "LIMIT", "price": price, "timeInForce": "GTC", **params})
 
     def order(self, side: str, quantity: str, **params: str) -> Any:
         wanted = {"symbol": "BTCUSDT", "side": side, "type": "MARKET", "quantity": quantity}

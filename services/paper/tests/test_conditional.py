@@ -132,7 +132,7 @@ def test_an_opening_stop_opens_when_there_is_margin_and_is_rejected_when_not(flo
         ({"trigger": "0"}, -4006),
         ({"trigger": ""}, -1102),
         ({"kind": "LIMIT"}, -1116),
-        ({"kind": "TRAILING_STOP_MARKET"}, -1116),
+        ({"kind": "TRAILING_STOP_MARKET"}, -1102),
         ({"workingType": "INDEX"}, -1130),
         ({"algoType": "VP"}, -1130),
         ({"quantity": ""}, -1102),

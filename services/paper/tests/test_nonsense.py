@@ -11,6 +11,7 @@ from phoenix95.common.metrics import Metrics
 from phoenix95.paper.core.codes import RefusedError
 from phoenix95.paper.core.control import Subscriptions
 from phoenix95.paper.core.frames import JunkError, read_line
+from phoenix95.paper.core.limits import Limits
 from phoenix95.paper.exchange_time import ExchangeTime
 from phoenix95.paper.listen_keys import ListenKeys
 from phoenix95.paper.rest.app import ROUTES, App
@@ -50,9 +51,19 @@ async def ask(app: App, method: str, path: str, query: bytes, headers: list[tupl
 @given(st.sampled_from(sorted(ROUTES)), st.dictionaries(st.sampled_from(NAMES), VALUES, max_size=8))
 async def test_no_request_breaks_it(floor: Any, route: tuple[str, str], params: dict[str, str]) -> None:
     time = ExchangeTime(floor.ms, 1.0)
-    desk = Desk(floor.exchange, time, ListenKeys(floor.store), Faults(), lambda: {"originMs": 0})
+    faults = Faults(floor.store, floor.exchange.records)
+    desk = Desk(
+        floor.exchange,
+        time,
+        ListenKeys(floor.store),
+        faults,
+        Limits(10**9, 10**9, 10**9),
+        lambda: {"originMs": 0},
+        lambda symbol, price, start_ms, until_ms: None,
+        lambda kind: None,
+    )
     errors: list[Exception] = []
-    app = App(desk, key="k", secret="s", speed=1000.0, metrics=Metrics(), crashed=errors.append)
+    app = App(desk, key="k", secret="s", metrics=Metrics(), crashed=errors.append)
     sent = {**SOUND, **params}
     assert await ask(app, *route, urlencode(sent).encode(), []) in (200, 400, 401, 404)
     with contextlib.suppress(RefusedError):  # past the signature, too: anything else fails the test

@@ -140,6 +140,12 @@ _TABLE: Final[Mapping[str, tuple[tuple[str, str, str] | tuple[str, str, str, boo
         ("balance", "10000", "USDT of a new account"),
         ("api_key", "paper-key", "the API key that is accepted; no money hangs on it", True),
         ("api_secret", "paper-secret", "its secret", True),
+        ("limit_weight", "2400", "request weight that a minute allows"),
+        ("limit_orders_10s", "300", "orders that ten seconds allow"),
+        ("limit_orders_1m", "1200", "orders that a minute allows"),
+        ("fault_seed", "95", "the schedule of faults to follow"),
+        ("fault_rate", "0", "the share of requests and events that meet a fault"),
+        ("fault_kinds", "", "which kinds of fault; empty: all"),
     ),
     "cli": (
         ("gateway_url", "", "the gateway's address; empty: that of the system running here"),

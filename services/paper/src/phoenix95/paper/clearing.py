@@ -1,41 +1,63 @@
-"""Fills: what they do to position, wallet and store, and what the user stream is told of them."""
+"""What an act does to orders, positions, wallet and store, and what the user stream is told of it.
 
-from collections.abc import Callable, Mapping
+An act notes its changes and events; `settle` writes them in one commit and only then tells.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from phoenix95.common.money import ZERO
 from phoenix95.paper.core.account import Account
 from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.core.orders import Algo, Order, Trade, Wanted
-from phoenix95.paper.core.position import Position, filled
-from phoenix95.paper.core.specs import TAKER_FEE, notional_max
-from phoenix95.paper.core.user_events import Event, account_event, money, order_event
+from phoenix95.paper.core.matching import Level
+from phoenix95.paper.core.orders import Order, Trade, Wanted
+from phoenix95.paper.core.position import PositionSide, filled
+from phoenix95.paper.core.specs import MAKER_FEE, TAKER_FEE, notional_max
+from phoenix95.paper.core.user_events import Event, account_event, money, order_event, trade_lite_event
 from phoenix95.paper.market import Market
-from phoenix95.paper.store import Store
+from phoenix95.paper.records import Records
+from phoenix95.paper.store import OPEN_STATES, Store
 
 ORDER_ID_FIRST: Final = 8_000_000_000
 FILL_ID_FIRST: Final = 600_000_000
 AVERAGE_DIGITS: Final = 5
+ASSET: Final = "USDT"
 
 Tell = Callable[[Event], None]
 
 
 class Clearing:
-    """The account and its fills. `tell` gets the user stream's events, after they were committed."""
+    """The account and its fills. `tell` gets the user stream's events, after they were committed.
+
+    `opened` and `ended` are told of every order that begins and that is open no more, `changed` of the symbols
+    an act touched, all before the commit.
+    """
 
     def __init__(self, markets: Mapping[str, Market], store: Store, fresh: Account) -> None:
         self.markets = markets
         self.store = store
+        self.records = Records(store)
+        is_new = store.meta("wallet") is None
         self.account = store.load_account(fresh)
+        if is_new and fresh.wallet:
+            self.records.earn("TRANSFER", "", money(fresh.wallet), ASSET, fresh.updated_ms, info="the first balance")
         self.tell: Tell = lambda event: None
-        order_id, _, fill_id = store.last_ids()
-        self._order_id = max(order_id, ORDER_ID_FIRST)
-        self._fill_id = max(fill_id, FILL_ID_FIRST)
+        self.opened: Callable[[Order, int], None] = lambda order, ms: None
+        self.ended: Callable[[Order, int], None] = lambda order, ms: None
+        self.changed: Callable[[set[str], int], None] = lambda symbols, ms: None
+        self._order_id = max(store.last_id("orders"), ORDER_ID_FIRST)
+        self._fill_id = max(store.last_id("fill"), FILL_ID_FIRST)
+        self._events: list[Event] = []
+        self._orders: dict[int, Order] = {}
+        self._positions: dict[tuple[str, PositionSide], None] = {}
+        self._touched: set[str] = set()
 
     @property
     def next_order_id(self) -> int:
-        """The id that the next fill's order gets."""
+        """The id that the next order gets."""
         return self._order_id + 1
 
     def mark_of(self, symbol: str) -> Decimal:
@@ -57,91 +79,148 @@ class Clearing:
         if needed > self.account.figures(self.mark_of).available:
             raise RefusedError(-2019)
 
-    def fill(self, order: Wanted, quantity: Decimal, ms: int, finish: Callable[[Order], Algo] | None = None) -> Order:
-        """Fill at the best price: position, wallet, order and fill in one commit, then the user stream.
+    # ------------------------------------------------------------ one act
 
-        `finish` ends the conditional order that this one came from, within the same commit.
-        """
-        market, account = self.markets[order.symbol], self.account
-        price = market.best(order.side) or market.last_price()
+    def open(self, wanted: Wanted, quantity: Decimal, ms: int) -> Order:
+        """An accepted order, not filled yet."""
+        self._order_id += 1
+        spec = self.markets[wanted.symbol].spec
+        kind = "MARKET" if wanted.price is None else "LIMIT"
+        order = Order(
+            order_id=self._order_id,
+            symbol=wanted.symbol,
+            status="NEW",
+            client_order_id=wanted.client_id,
+            price="0" if wanted.price is None else f"{wanted.price:.{spec.price_digits}f}",
+            orig_qty=f"{quantity:.{spec.quantity_digits}f}",
+            time_in_force=wanted.time_in_force,
+            type=kind,
+            orig_type=kind,
+            reduce_only=wanted.reduce_only,
+            side=wanted.side,
+            position_side=wanted.position_side,
+            time=ms,
+            update_time=ms,
+        )
+        self.note(order)
+        self.opened(order, ms)
+        self._events.append(order_event(order, "NEW", ms))
+        return order
+
+    def fill(
+        self, order: Order, fills: Sequence[Level], ms: int, *, maker: bool = False, execution: str = "TRADE"
+    ) -> Order:
+        """One trade for each level: position, wallet and order move, each trade is told with the account after it."""
+        for level in fills:
+            order = self._fill_one(order, level, ms, maker=maker, execution=execution)
+        return order
+
+    def end(self, order: Order, status: str, ms: int) -> Order:
+        """CANCELED or EXPIRED: what is not filled will not be."""
+        ended: Order = msgspec.structs.replace(order, status=status, update_time=ms)
+        self.note(ended)
+        self._events.append(order_event(ended, status, ms))
+        return ended
+
+    def note(self, order: Order) -> None:
+        """An order as it is now; it rests among the open ones until it ends."""
+        self._orders[order.order_id] = order
+        self._touched.add(order.symbol)
+        if order.status in OPEN_STATES:
+            self.account.orders[order.order_id] = order
+        else:
+            self.account.orders.pop(order.order_id, None)
+            self.ended(order, order.update_time)
+
+    def touch(self, symbol: str) -> None:
+        """Something else of this symbol changed: its conditional orders."""
+        self._touched.add(symbol)
+
+    def pay(self, kind: str, symbol: str, amount: Decimal, ms: int, *, info: str = "", trade: str = "") -> None:
+        """Change the wallet and write down why; nothing happens for nothing."""
+        if amount:
+            self.account.wallet += amount
+            self.account.updated_ms = ms
+            self.records.earn(kind, symbol, money(amount), ASSET, ms, info=info, trade=trade)
+
+    def say(self, event: Event) -> None:
+        """Tell an event once this act is committed."""
+        self._events.append(event)
+
+    def say_account(self, reason: str, ms: int, positions: Sequence[Any] = (), delta: Decimal = ZERO) -> None:
+        """ACCOUNT_UPDATE as of now."""
+        self._events.append(account_event(self.account, positions, self.mark_of, delta, reason, ms))
+
+    def settle(self, ms: int) -> None:
+        """Write, commit, tell."""
+        if self._touched:
+            self.changed(self._touched, ms)
+        for order in self._orders.values():
+            self.store.save_order(order)
+        self.store.save_account(self.account, *(self.account.positions[key] for key in self._positions))
+        self.store.commit()
+        events, self._events = self._events, []
+        self._orders, self._positions, self._touched = {}, {}, set()
+        for event in events:
+            self.tell(event)
+
+    # ------------------------------------------------------------ one trade
+
+    def _fill_one(self, order: Order, level: Level, ms: int, *, maker: bool, execution: str) -> Order:
+        account, spec = self.account, self.markets[order.symbol].spec
         setting = account.setting(order.symbol)
         done = filled(
             account.position(order.symbol, order.position_side),
             order.side,
-            quantity,
-            price,
+            level.quantity,
+            level.price,
             leverage=setting.leverage,
             isolated=setting.isolated,
             ms=ms,
         )
-        placed = self._placed(order, quantity, price, ms)
-        trade = self._trade(placed, quantity * price, done.realized, format(price, "f"))
-        account.wallet += done.realized - Decimal(trade.commission)
-        account.updated_ms = ms
-        account.positions[order.symbol, order.position_side] = done.position
-        self.store.save_account(account, done.position)
-        self.store.save_order(placed)
-        self.store.save_fill(trade)
-        if finish is not None:
-            finish(placed)
-        self.store.commit()
-        self.tell(order_event(placed, "NEW", ms))
-        self.tell(account_event(account, [done.position], self.mark_of, ZERO, "ORDER", ms))
-        self.tell(order_event(placed, "TRADE", ms, trade))
-        return placed
-
-    def doomed(self) -> list[Position]:
-        """Positions whose margin no longer covers their maintenance: isolated by itself, crossed all together."""
-        account, doomed = self.account, list[Position]()
-        crossed, maintenance = list[Position](), ZERO
-        for position in account.held():
-            risk = account.risk(position, self.mark_of(position.symbol))
-            if not account.setting(position.symbol).isolated:
-                crossed.append(position)
-                maintenance += risk.maintenance
-            elif position.isolated + risk.profit <= risk.maintenance:
-                doomed.append(position)
-        if crossed:
-            figures = account.figures(self.mark_of)
-            if figures.cross_wallet + figures.cross_profit <= maintenance:
-                doomed += crossed
-        return doomed
-
-    def _placed(self, order: Wanted, quantity: Decimal, price: Decimal, ms: int) -> Order:
-        self._order_id += 1
-        spec = self.markets[order.symbol].spec
-        written = f"{quantity:.{spec.quantity_digits}f}"
-        return Order(
-            order_id=self._order_id,
-            symbol=order.symbol,
-            status="FILLED",
-            client_order_id=order.client_id,
-            avg_price=f"{price:.{max(spec.price_digits, AVERAGE_DIGITS)}f}",
-            orig_qty=written,
+        executed = Decimal(order.executed_qty) + level.quantity
+        quote = Decimal(order.cum_quote) + level.quantity * level.price
+        written = f"{executed:.{spec.quantity_digits}f}"
+        after: Order = msgspec.structs.replace(
+            order,
+            status="FILLED" if executed >= Decimal(order.orig_qty) else "PARTIALLY_FILLED",
+            avg_price=f"{quote / executed:.{max(spec.price_digits, AVERAGE_DIGITS)}f}",
             executed_qty=written,
             cum_qty=written,
-            cum_quote=f"{quantity * price:.8f}",
-            reduce_only=order.reduce_only,
-            side=order.side,
-            position_side=order.position_side,
-            time=ms,
+            cum_quote=f"{quote:.8f}",
             update_time=ms,
         )
-
-    def _trade(self, order: Order, notional: Decimal, realized: Decimal, price: str) -> Trade:
         self._fill_id += 1
-        return Trade(
+        fee = level.quantity * level.price * (MAKER_FEE if maker else TAKER_FEE)
+        trade = Trade(
             buyer=order.side == "BUY",
-            commission=money(notional * TAKER_FEE),
-            commission_asset=self.markets[order.symbol].spec.quote,
+            commission=money(fee),
+            commission_asset=spec.quote,
             id=self._fill_id,
+            maker=maker,
             order_id=order.order_id,
-            price=price,
-            qty=order.executed_qty,
-            quote_qty=order.cum_quote,
-            realized_pnl=money(realized),
+            price=format(level.price, "f"),
+            qty=f"{level.quantity:.{spec.quantity_digits}f}",
+            quote_qty=f"{level.quantity * level.price:.8f}",
+            realized_pnl=money(done.realized),
             side=order.side,
             position_side=order.position_side,
             symbol=order.symbol,
-            time=order.time,
+            time=ms,
         )
+        account.positions[order.symbol, order.position_side] = done.position
+        self._positions[order.symbol, order.position_side] = None
+        self.pay("REALIZED_PNL", order.symbol, Decimal(trade.realized_pnl), ms, trade=str(trade.id))
+        self.pay("COMMISSION", order.symbol, -Decimal(trade.commission), ms, trade=str(trade.id))
+        self.store.save_fill(trade)
+        self.note(after)
+        self.say_account("ORDER", ms, [done.position])
+        self._events.append(trade_lite_event(after, trade, ms))
+        self._events.append(order_event(after, execution, ms, trade))
+        return after
+
+    def move(self, position: Any) -> None:
+        """A position as it is now, changed by something other than a fill."""
+        self.account.positions[position.symbol, position.side] = position
+        self._positions[position.symbol, position.side] = None
+        self._touched.add(position.symbol)

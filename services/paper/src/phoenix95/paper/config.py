@@ -5,6 +5,7 @@ from pathlib import Path
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.settings import Port, Secret, Settings
+from phoenix95.paper.core.faultplan import KINDS
 from phoenix95.paper.core.source import MarketSource
 from phoenix95.paper.core.specs import DEFAULT_SYMBOLS
 from phoenix95.paper.sources.recorded import RecordedSource
@@ -17,7 +18,9 @@ class PaperSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     """`source` is `synthetic[:seed]` or `recorded:FILE[,FILE...]`; `speed` exchange seconds pass in one of ours.
 
     `symbols` empty means the sketch's five (synthetic) or all that are recorded. `state` is a file; empty keeps
-    everything in memory. `balance` is what a fresh account begins with, in USDT.
+    everything in memory. `balance` is what a fresh account begins with, in USDT. `limit_...` are what may be asked
+    a minute and ordered in ten seconds and a minute. With a `fault_rate` above 0 requests and events meet faults
+    by the schedule of `fault_seed`; `fault_kinds` empty means all kinds.
     """
 
     source: str = "synthetic"
@@ -29,6 +32,12 @@ class PaperSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
     api_secret: Secret = Secret("paper-secret")
     port: Port = 9500
     ws_port: Port = 9501
+    limit_weight: int = 2400
+    limit_orders_10s: int = 300
+    limit_orders_1m: int = 1200
+    fault_seed: int = 95
+    fault_rate: float = 0.0
+    fault_kinds: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,6 +45,14 @@ class PaperSettings(Settings, frozen=True, kw_only=True, forbid_unknown_fields=T
             raise ValueError(f"P95_PAPER_SPEED: {self.speed} is not in (0, {SPEED_MAX:g}]")
         if not self.balance.is_finite() or self.balance < 0:
             raise ValueError(f"P95_PAPER_BALANCE: {self.balance} is not an amount")
+        if not 0 <= self.fault_rate <= 1:
+            raise ValueError(f"P95_PAPER_FAULT_RATE: {self.fault_rate} is not in [0, 1]")
+        for kind in self.fault_kinds:
+            if kind not in KINDS:
+                raise ValueError(f"P95_PAPER_FAULT_KINDS: {kind!r} is none of {', '.join(KINDS)}")
+        for name in ("limit_weight", "limit_orders_10s", "limit_orders_1m"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"P95_PAPER_{name.upper()}: {getattr(self, name)} is not positive")
 
 
 def market_source(settings: PaperSettings) -> MarketSource:

@@ -12,23 +12,15 @@ from phoenix95.paper.core.account import Account, Setting
 from phoenix95.paper.core.codes import RefusedError
 from phoenix95.paper.core.emission import Emission
 from phoenix95.paper.core.frames import AggTrade
-from phoenix95.paper.core.orders import (
-    CONDITIONAL_ALL,
-    Algo,
-    Order,
-    Params,
-    Wanted,
-    check_notional,
-    demand,
-    market_quantity,
-    reducible,
-    wanted,
-)
-from phoenix95.paper.core.specs import Spec, brackets_of
+from phoenix95.paper.core.orders import Algo, Order
+from phoenix95.paper.core.requests import Params, demand
+from phoenix95.paper.core.specs import Spec, brackets_of, notional_max
+from phoenix95.paper.cover import Cover
+from phoenix95.paper.keeper import Keeper
 from phoenix95.paper.market import Market
+from phoenix95.paper.records import Records
+from phoenix95.paper.resting import OrderBook
 from phoenix95.paper.store import Store
-
-NOT_OF_MARKET_ORDERS = ("price", "timeInForce", "stopPrice", "closePosition")
 
 
 class Exchange:
@@ -39,11 +31,19 @@ class Exchange:
         self.store = store
         self.now_ms = now_ms
         self._clearing = Clearing(self.markets, store, fresh)
-        self._book = ConditionalBook(self._clearing)
+        self.orders = OrderBook(self._clearing)
+        self.book = ConditionalBook(self._clearing, self.orders)
+        self.keeper = Keeper(self._clearing, self.orders)
+        Cover(self._clearing, self.book)
+        store.commit()
 
     @property
     def account(self) -> Account:
         return self._clearing.account
+
+    @property
+    def records(self) -> Records:
+        return self._clearing.records
 
     def tell_to(self, tell: Tell) -> None:
         """Where the user stream's events go."""
@@ -55,6 +55,10 @@ class Exchange:
             raise RefusedError(-1121)
         return self.markets[symbol]
 
+    def market_of(self, params: Params) -> Market:
+        """Of a request's `symbol`. Raises -1102 without one."""
+        return self.market(demand(params, "symbol").upper())
+
     def mark_of(self, symbol: str) -> Decimal:
         """A symbol's mark price; zero for one that is not traded here any more."""
         return self._clearing.mark_of(symbol)
@@ -62,72 +66,81 @@ class Exchange:
     # ------------------------------------------------------------ the market moves
 
     def apply(self, emission: Emission, *, matching: bool = True) -> None:
-        """Let one event become public. Trades set off conditional orders unless `matching` is off."""
-        self.markets[emission.symbol].apply(emission)
-        if matching and self._book and isinstance(emission.body, AggTrade):
-            self._book.look(emission.symbol, "CONTRACT_PRICE", Decimal(emission.body.p), emission.body.T)
+        """Let one event become public. It fills and sets off orders unless `matching` is off."""
+        market, body = self.markets[emission.symbol], emission.body
+        market.apply(emission)
+        if not matching:
+            return
+        if isinstance(body, AggTrade):
+            if self.account.orders:
+                self.orders.met_by_trade(emission.symbol, body)
+            if self.book:
+                self.book.look(emission.symbol, "CONTRACT_PRICE", Decimal(body.p), body.T)
+        elif self.account.orders:
+            self.orders.met_by_book(emission.symbol, body, market)
 
     def mark(self, ms: int) -> None:
-        """Once a second: mark prices set off conditional orders and liquidations."""
-        for symbol in self._book.waits_for_mark():
+        """Once a second: mark prices set off conditional orders, and the keeper looks at the account."""
+        for symbol in self.book.waits_for_mark():
             if symbol in self.markets:
-                self._book.look(symbol, "MARK_PRICE", self.mark_of(symbol), ms)
-        for position in self._clearing.doomed():
-            if position.symbol not in self.markets:
-                continue
-            closing = Wanted(
-                symbol=position.symbol,
-                side="SELL" if position.amount > 0 else "BUY",
-                position_side=position.side,
-                quantity=None,
-                reduce_only=True,
-                client_id=f"autoclose-{ms}-{position.side[0]}",
-            )
-            self._clearing.fill(closing, abs(position.amount), ms)
+                self.book.look(symbol, "MARK_PRICE", self.mark_of(symbol), ms)
+        self.keeper.look(ms)
 
     # ------------------------------------------------------------ orders
 
     def place(self, params: Params) -> Order:
-        """POST /fapi/v1/order: a market order, filled at once at the best price."""
-        market = self._market(params)
-        kind = demand(params, "type").upper()
-        if kind in CONDITIONAL_ALL:
-            raise RefusedError(-4120)
-        if kind != "MARKET":
-            raise RefusedError(-1116)
-        for unwanted in NOT_OF_MARKET_ORDERS:
-            if params.get(unwanted, "") not in ("", "false", "0"):
-                raise RefusedError(-1106, unwanted)
-        client_id = f"web_{self._clearing.next_order_id}"
-        order = wanted(params, market.spec, self.account, client_id=client_id, id_name="newClientOrderId")
-        quantity = market_quantity(order, self.account)
-        price = market.best(order.side)
-        if price is None:
-            raise RefusedError(-4131)
-        if reducible(order, self.account) is None:
-            check_notional(order, quantity, price, market.spec)
-        self._clearing.check_margin(order, quantity, price)
-        return self._clearing.fill(order, quantity, self.now_ms())
+        """POST /fapi/v1/order."""
+        return self.orders.place(params, self.market_of(params), self.now_ms())
+
+    def amend(self, order: Order, params: Params) -> Order:
+        """PUT /fapi/v1/order."""
+        return self.orders.amend(order, params, self.market_of(params), self.now_ms())
+
+    def cancel(self, order: Order) -> Order:
+        """Raises -2011 when it is not open."""
+        return self.orders.cancel(order, self.now_ms())
 
     def place_algo(self, params: Params) -> Algo:
-        """POST /fapi/v1/algoOrder: a stop or target that becomes a market order when its price is reached."""
-        return self._book.place(params, self._market(params), self.now_ms())
+        """POST /fapi/v1/algoOrder."""
+        return self.book.place(params, self.market_of(params), self.now_ms())
 
     def cancel_algo(self, algo: Algo) -> None:
         """Raises -2011 when it is not open."""
-        self._book.cancel(algo, self.now_ms())
+        self.book.cancel(algo, self.now_ms())
+
+    def vanish(self, algo_id: int) -> None:
+        """Lose a conditional order without a word: a fault."""
+        self.book.vanish(algo_id, self.now_ms())
 
     def open_algos(self, symbol: str | None = None) -> list[Algo]:
         """Open conditional orders, the oldest first."""
-        return self._book.open(symbol)
+        return self.book.open(symbol)
+
+    def charge_funding(self) -> None:
+        """Charge funding now, beside the times at which it is due."""
+        ms = self.now_ms()
+        self.keeper.fund(ms, ms)
+        self._clearing.settle(ms)
 
     # ------------------------------------------------------------ settings
 
     def set_leverage(self, symbol: str, leverage: int) -> None:
-        """Raises -4028 for one that the first bracket does not allow."""
+        """Raises -4028 for one that no bracket allows, -2027, -2028 and -4161 when what is held stands against it."""
         if not 1 <= leverage <= brackets_of(symbol)[0].leverage:
             raise RefusedError(-4028, leverage)
-        self._set(symbol, Setting(leverage, self.account.setting(symbol).isolated))
+        before = self.account.setting(symbol)
+        held = list(self.account.held(symbol))
+        if held and before.isolated and leverage < before.leverage:
+            raise RefusedError(-4161)
+        for position in held:
+            if abs(position.amount) * self.mark_of(symbol) > notional_max(symbol, leverage):
+                raise RefusedError(-2027)
+        self.account.settings[symbol] = after = Setting(leverage, before.isolated)
+        figures = self.account.figures(self.mark_of)
+        if held and leverage < before.leverage and not figures.available:
+            self.account.settings[symbol] = before
+            raise RefusedError(-2028)
+        self._set(symbol, after)
         ms = self.now_ms()
         event = {"e": "ACCOUNT_CONFIG_UPDATE", "E": ms, "T": ms, "ac": {"s": symbol, "l": leverage}}
         self._clearing.tell(event)
@@ -137,7 +150,7 @@ class Exchange:
         setting = self.account.setting(symbol)
         if setting.isolated == isolated:
             raise RefusedError(-4046)
-        if self.open_algos(symbol):
+        if self.open_algos(symbol) or self.account.resting(symbol):
             raise RefusedError(-4047)
         if any(self.account.held(symbol)):
             raise RefusedError(-4048)
@@ -147,16 +160,13 @@ class Exchange:
         """Raises -4059 when it is so already, -4067 and -4068 while orders or positions are open."""
         if self.account.hedge == hedge:
             raise RefusedError(-4059)
-        if self._book:
+        if self.book or self.account.orders:
             raise RefusedError(-4067)
         if any(self.account.held()):
             raise RefusedError(-4068)
         self.account.hedge = hedge
         self.store.save_account(self.account)
         self.store.commit()
-
-    def _market(self, params: Params) -> Market:
-        return self.market(demand(params, "symbol").upper())
 
     def _set(self, symbol: str, setting: Setting) -> None:
         self.account.settings[symbol] = setting

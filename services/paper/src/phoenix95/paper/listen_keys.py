@@ -39,6 +39,10 @@ class ListenKeys:
         self.keep()
         self._set("")
 
+    def run_out(self) -> None:
+        """Let the active key's hour be over."""
+        self._until = self._monotonic()
+
     @property
     def current(self) -> str:
         """The key given out last; empty when there is none."""
@@ -48,9 +52,13 @@ class ListenKeys:
         """Whether a key opens the user stream now."""
         return bool(key) and key == self._key and self._monotonic() < self._until
 
+    def is_over(self) -> bool:
+        """Whether a key that was given out has run out."""
+        return bool(self._key) and self._monotonic() >= self._until
+
     def expired(self) -> str | None:
         """The key that ran out since the last call, or None."""
-        if self._key and self._monotonic() >= self._until:
+        if self.is_over():
             key = self._key
             self._set("")
             return key

@@ -1,5 +1,6 @@
 """What is publicly known of each symbol now, and the streams that are derived from it."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,13 +10,15 @@ from phoenix95.common.money import SCALE
 from phoenix95.paper.core.bars import MINUTE_MS, BarFold, written
 from phoenix95.paper.core.emission import Emission
 from phoenix95.paper.core.frames import BookTicker
+from phoenix95.paper.core.funding import next_funding_ms
+from phoenix95.paper.core.matching import Level, ladder
+from phoenix95.paper.core.position import Side
 from phoenix95.paper.core.source import ClosedBar
 from phoenix95.paper.core.specs import FUNDING_RATE, Spec
 from phoenix95.paper.core.tape import Tape
 from phoenix95.paper.store import Day, Store
 
 DAY_MS: Final = 24 * 60 * MINUTE_MS
-FUNDING_MS: Final = 8 * 60 * MINUTE_MS
 ANY_TIME: Final = 1 << 60
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -36,6 +39,7 @@ class Market:
         self.last_quantity = "0"
         self.last_trade_id = 0
         self.last_ms = 0
+        self.funding_rate = FUNDING_RATE
         self._bars = BarFold()
         self._store = store
         self._day: Day | None = None
@@ -56,10 +60,17 @@ class Market:
         if closed is not None:
             self._store.save_bars(self.spec.symbol, [closed])
 
-    def best(self, side: str) -> Decimal | None:
-        """What a market order fills at: the ask for a buyer, the bid for a seller, else the last trade."""
-        text = (self.ask if side == "BUY" else self.bid) or self.last
-        return Decimal(text) if text else None
+    def best(self, side: Side) -> Level | None:
+        """What an order of this side meets first: the ask for a buyer, the bid for a seller, else the last trade."""
+        price, quantity = (self.ask, self.ask_quantity) if side == "BUY" else (self.bid, self.bid_quantity)
+        if price:
+            return Level(Decimal(price), Decimal(quantity))
+        return Level(Decimal(self.last), self.spec.level_quantity) if self.last else None
+
+    def ladder(self, side: Side) -> Iterator[Level]:
+        """The visible book on the other side of an order; empty before the first price."""
+        best = self.best(side)
+        return ladder(best, side, self.spec) if best else iter(())
 
     def last_price(self) -> Decimal:
         """The last trade, before the first one the symbol's first known price."""
@@ -92,7 +103,7 @@ class Market:
                 "ap": mark,
                 "P": mark,
                 "i": mark,
-                "r": f"{FUNDING_RATE:.8f}",
+                "r": f"{self.funding_rate:.8f}",
                 "T": next_funding_ms(ms),
                 "st": 1,
             }
@@ -138,8 +149,3 @@ class Market:
     def ticker_payload(self, ms: int) -> bytes:
         """The `ticker` frame."""
         return _encode(self.ticker(ms))
-
-
-def next_funding_ms(ms: int) -> int:
-    """The next full eight hours after a moment."""
-    return (ms // FUNDING_MS + 1) * FUNDING_MS

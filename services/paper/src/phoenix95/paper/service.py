@@ -1,6 +1,7 @@
 """The exchange as a process: markets unfold with exchange time, orders are answered, everything is remembered."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any, Final
 
 import msgspec
@@ -9,8 +10,10 @@ from phoenix95.common.serve import Context, bind
 from phoenix95.paper.config import PaperSettings, market_source
 from phoenix95.paper.core.account import Account
 from phoenix95.paper.core.emission import Emission
+from phoenix95.paper.core.faultplan import AT_ONCE, KINDS, Chaos
 from phoenix95.paper.core.frames import AggTrade
-from phoenix95.paper.core.routes import stream_of
+from phoenix95.paper.core.limits import Limits
+from phoenix95.paper.core.routes import PRIVATE, stream_of
 from phoenix95.paper.core.source import MarketSource
 from phoenix95.paper.exchange import Exchange
 from phoenix95.paper.exchange_time import ExchangeTime
@@ -47,6 +50,8 @@ class Paper:
         self.exchange = Exchange(source.specs, store, fresh, self.time.now_ms)
         self.hub = Hub()
         self.listen_keys = ListenKeys(store)
+        self.faults = Faults(store, self.exchange.records)
+        self._schedule(settings)
         self.ws = WsServer(self.hub, self.listen_keys, self.wake)
         self.exchange.tell_to(self._tell)
         self.started = False
@@ -66,8 +71,26 @@ class Paper:
         """A request broke the exchange: end with its error, rather than go on with what may be half done."""
         self._crash = error
 
+    def force(self, symbol: str, price: Decimal, start_ms: int, until_ms: int) -> None:
+        """Move a market, also again after a restart. Raises ValueError for one that cannot be moved."""
+        start_ms = self.source.force(symbol, price, start_ms, until_ms)
+        self.exchange.records.forced(symbol, start_ms, max(start_ms, until_ms), format(price, "f"))
+        self.store.commit()
+        self.wake()
+
+    def user_fault(self, kind: str) -> None:
+        """What is done to the user stream at once."""
+        if kind == "cut_user":
+            self.ws.cut(PRIVATE)
+        else:
+            self.listen_keys.run_out()
+            self._expire_key(self.time.now_ms())
+
     def resume(self) -> None:
         """Bring the market to where it was; what happened while nobody could watch is settled in silence."""
+        for symbol, start_ms, until_ms, price in self.exchange.records.all_forced():
+            if symbol in self.exchange.markets:
+                self.source.force(symbol, Decimal(price), start_ms, until_ms, again=True)
         quiet_ms, now_ms = self.memory.resume(self.exchange.markets)
         while events := self.source.due(now_ms, BATCH):
             for event in events:
@@ -160,8 +183,15 @@ class Paper:
                     self.hub.publish(stream, market.mark_payload(ms))
             if ms % TICKER_MS == 0 and self.hub.wants(stream := stream_of(symbol, "ticker")):
                 self.hub.publish(stream, market.ticker_payload(ms))
-        if (key := self.listen_keys.expired()) is not None:
-            self.hub.publish_private(key, msgspec.json.encode({"e": "listenKeyExpired", "E": ms, "listenKey": key}))
+        self._expire_key(ms)
+
+    def _expire_key(self, ms: int) -> None:
+        key = self.listen_keys.current
+        if self.listen_keys.is_over():
+            told = {"e": "listenKeyExpired", "E": ms, "listenKey": key}
+            self.hub.publish_private(key, "listenKeyExpired", msgspec.json.encode(told))
+            self.ws.flush()
+            self.listen_keys.expired()
 
     def _skip_hole(self, now_ms: int) -> None:
         following = self.source.next_ms()
@@ -177,10 +207,29 @@ class Paper:
         self.memory.save(self._settled_ms, self.time.now_ms(), running=self.time.rate > 0)
 
     def _tell(self, event: dict[str, Any]) -> None:
-        self.memory.reach(self.time.now_ms())
-        if self.hub.links and self.listen_keys.active(self.listen_keys.current):
-            self.hub.publish_private(self.listen_keys.current, msgspec.json.encode(event))
-            self.ws.flush()
+        now_ms = self.time.now_ms()
+        self.memory.reach(now_ms)
+        if not self.hub.links or not self.listen_keys.active(self.listen_keys.current):
+            return
+        fault = None
+        if event["e"] != "TRADE_LITE":
+            fault = self.faults.take_event(now_ms)
+        if fault is not None:
+            self.faults.happened(now_ms, "", event["e"], fault)
+        for told in self.faults.user.pass_on(event, fault, now_ms):
+            self.hub.publish_private(self.listen_keys.current, told["e"], msgspec.json.encode(told))
+        self.ws.flush()
+        if fault is not None and fault.kind in AT_ONCE:
+            self.user_fault(fault.kind)
+
+    def _schedule(self, settings: PaperSettings) -> None:
+        """Follow the settings' schedule of faults; one that was begun goes on where it was."""
+        if not settings.fault_rate:
+            return
+        kinds = settings.fault_kinds or KINDS
+        begun = self.faults.chaos
+        if begun is None or (begun.seed, begun.rate, begun.kinds) != (settings.fault_seed, settings.fault_rate, kinds):
+            self.faults.let_loose(Chaos(seed=settings.fault_seed, rate=settings.fault_rate, kinds=kinds))
 
     async def _pause(self, stopping: "asyncio.Future[Any]", busy: bool) -> None:
         """Sleep until the next event is due, or something wakes us."""
@@ -212,12 +261,21 @@ async def main(context: Context[PaperSettings]) -> None:
         for note in source.notes():
             tell = context.log.warning if "junk" in note or "damage" in note else context.log.info
             tell("recording_read", **note)
-        desk = Desk(paper.exchange, paper.time, paper.listen_keys, Faults(), paper.status)
+        limits = Limits(settings.limit_weight, settings.limit_orders_10s, settings.limit_orders_1m, settings.speed)
+        desk = Desk(
+            paper.exchange,
+            paper.time,
+            paper.listen_keys,
+            paper.faults,
+            limits,
+            paper.status,
+            paper.force,
+            paper.user_fault,
+        )
         app = App(
             desk,
             key=settings.api_key.reveal(),
             secret=settings.api_secret.reveal(),
-            speed=settings.speed,
             metrics=context.metrics,
             crashed=paper.crash,
         )

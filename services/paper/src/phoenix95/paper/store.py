@@ -2,19 +2,24 @@
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import msgspec
 
 from phoenix95.common.errors import ConfigError, TransientError
-from phoenix95.common.money import exact
+from phoenix95.common.money import ZERO, exact
 from phoenix95.paper.core.account import Account, Setting
 from phoenix95.paper.core.orders import Algo, Order, Trade
 from phoenix95.paper.core.position import Position
 from phoenix95.paper.core.source import ClosedBar
 
 VERSION: Final = "1"
+OPEN_STATES: Final = ("NEW", "PARTIALLY_FILLED")
+ENDED: Final = 0
+WAITING: Final = 1
+FOLLOWED: Final = 2
 LOCK_WAIT_S: Final = 1.0
 INTEGER_MAX: Final = (1 << 63) - 1  # what a column holds; a larger volume is cut to it
 SNAPSHOTS_KEPT: Final = 30  # minutes of trades that a restarted synthetic market can still tell
@@ -27,6 +32,13 @@ create index if not exists orders_client on orders (client);
 create table if not exists algo (id integer primary key, client text not null, symbol text not null, open integer not null, ms integer not null, body blob not null);
 create index if not exists algo_client on algo (client);
 create table if not exists fill (id integer primary key, order_id integer not null, symbol text not null, ms integer not null, body blob not null);
+create table if not exists resting (id integer primary key);
+create table if not exists income (id integer primary key, symbol text not null, kind text not null, ms integer not null, body blob not null);
+create table if not exists funding (symbol text, ms integer, rate text not null, mark text not null, primary key (symbol, ms)) without rowid;
+create table if not exists trail (id integer primary key, extreme text not null);
+create table if not exists forced (symbol text, ms integer, until_ms integer not null, price text not null, primary key (symbol, ms)) without rowid;
+create table if not exists fault (id integer primary key, ms integer not null, method text not null, path text not null, kind text not null, client text not null, detail text not null);
+create table if not exists naked (id integer primary key, symbol text not null, side text not null, since_ms integer not null, until_ms integer);
 create table if not exists bar (symbol text, open_ms integer, open integer, high integer, low integer, close integer, volume integer, quote_volume integer, trades integer, taker_volume integer, taker_quote integer, primary key (symbol, open_ms)) without rowid;
 create table if not exists snapshot (symbol text, ms integer, body blob not null, primary key (symbol, ms)) without rowid;
 """  # noqa: E501 - one table a line reads best
@@ -99,6 +111,7 @@ class Store:
             account.positions[position.symbol, position.side] = position
         for symbol, body in self._db.execute("select symbol, body from setting"):
             account.settings[symbol] = msgspec.json.decode(body, type=Setting)
+        account.orders.update((order.order_id, order) for order in self.resting_orders())
         return account
 
     def save_account(self, account: Account, *changed: Position) -> None:
@@ -117,6 +130,14 @@ class Store:
     def save_order(self, order: Order) -> None:
         row = (order.order_id, order.client_order_id, order.symbol, order.time, msgspec.json.encode(order))
         self._db.execute("insert or replace into orders values (?, ?, ?, ?, ?)", row)
+        rests = order.status in OPEN_STATES
+        words = "insert or ignore into resting values (?)" if rests else "delete from resting where id = ?"
+        self._db.execute(words, (order.order_id,))
+
+    def resting_orders(self) -> list[Order]:
+        """Open orders, the oldest first."""
+        rows = self._db.execute("select body from orders where id in (select id from resting) order by id")
+        return [msgspec.json.decode(body, type=Order) for (body,) in rows]
 
     def order(self, symbol: str, order_id: int | None, client_id: str | None) -> Order | None:
         """By the exchange's id or, the newest first, by the client's."""
@@ -128,16 +149,29 @@ class Store:
 
     def orders(self, symbol: str, first_id: int, start_ms: int, end_ms: int, limit: int) -> list[Order]:
         """The newest orders in a window, the oldest first."""
-        rows = self._db.execute(
-            "select body from orders where symbol = ? and id >= ? and ms between ? and ? order by id desc limit ?",
-            (symbol, first_id, start_ms, end_ms, limit),
-        )
-        return [msgspec.json.decode(body, type=Order) for (body,) in rows][::-1]
+        return [
+            msgspec.json.decode(body, type=Order)
+            for body in self._window("orders", symbol, first_id, start_ms, end_ms, limit)
+        ]
 
-    def save_algo(self, algo: Algo, *, is_open: bool) -> None:
+    def save_algo(self, algo: Algo, state: int) -> None:
+        """`state` is ENDED, WAITING for its price, or FOLLOWED through the order that it became."""
         body = msgspec.json.encode(algo)
-        row = (algo.algo_id, algo.client_algo_id, algo.symbol, int(is_open), algo.create_time, body)
+        row = (algo.algo_id, algo.client_algo_id, algo.symbol, state, algo.create_time, body)
         self._db.execute("insert or replace into algo values (?, ?, ?, ?, ?, ?)", row)
+
+    def drop_algo(self, algo_id: int) -> None:
+        """Forget it as if it had never been."""
+        self._db.execute("delete from algo where id = ?", (algo_id,))
+        self.set_meta("last_algo", max(algo_id, self.last_id("algo")))
+
+    def save_trail(self, algo_id: int, extreme: Decimal) -> None:
+        self._db.execute("insert or replace into trail values (?, ?)", (algo_id, str(extreme)))
+
+    def trail(self, algo_id: int) -> Decimal:
+        """How far a trailing stop's market has gone; zero when it sleeps."""
+        row = self._db.execute("select extreme from trail where id = ?", (algo_id,)).fetchone()
+        return Decimal(row[0]) if row else ZERO
 
     def algo(self, algo_id: int | None, client_id: str | None) -> Algo | None:
         row = self._db.execute(
@@ -146,45 +180,55 @@ class Store:
         ).fetchone()
         return msgspec.json.decode(row[0], type=Algo) if row else None
 
-    def open_algos(self) -> list[Algo]:
-        rows = self._db.execute("select body from algo where open = 1 order by id")
+    def algos_in(self, state: int) -> list[Algo]:
+        """The oldest first."""
+        rows = self._db.execute("select body from algo where open = ? order by id", (state,))
         return [msgspec.json.decode(body, type=Algo) for (body,) in rows]
 
     def algos(self, symbol: str, first_id: int, start_ms: int, end_ms: int, limit: int) -> list[Algo]:
+        """The newest conditional orders in a window, the oldest first."""
+        return [
+            msgspec.json.decode(body, type=Algo)
+            for body in self._window("algo", symbol, first_id, start_ms, end_ms, limit)
+        ]
+
+    def _window(self, table: str, symbol: str, first_id: int, start_ms: int, end_ms: int, limit: int) -> list[bytes]:
         rows = self._db.execute(
-            "select body from algo where symbol = ? and id >= ? and ms between ? and ? order by id desc limit ?",
+            f"select body from {table} where symbol = ? and id >= ? and ms between ? and ?"  # noqa: S608 - fixed words
+            " order by id desc limit ?",
             (symbol, first_id, start_ms, end_ms, limit),
         )
-        return [msgspec.json.decode(body, type=Algo) for (body,) in rows][::-1]
+        return [body for (body,) in rows][::-1]
 
     def save_fill(self, trade: Trade) -> None:
         row = (trade.id, trade.order_id, trade.symbol, trade.time, msgspec.json.encode(trade))
         self._db.execute("insert or replace into fill values (?, ?, ?, ?, ?)", row)
 
     def fills(
-        self, symbol: str, *, order_id: int | None, first_id: int | None, start_ms: int, end_ms: int, limit: int
+        self, symbol: str, *, order_id: int | None, first_id: int | None, start_ms: int | None, end_ms: int, limit: int
     ) -> list[Trade]:
-        """Fills in a window, the oldest first: from `first_id` on, else the newest `limit`."""
-        where, values = "symbol = ? and ms between ? and ?", [symbol, start_ms, end_ms]
+        """Fills in a window, the oldest first: from `first_id` or `start_ms` on, without either the newest `limit`."""
+        where, values = "symbol = ? and ms between ? and ?", [symbol, start_ms or 0, end_ms]
         if order_id is not None:
             where, values = f"{where} and order_id = ?", [*values, order_id]
         if first_id is not None:
             where, values = f"{where} and id >= ?", [*values, first_id]
-        way = "desc" if first_id is None else "asc"
+        newest = first_id is None and start_ms is None
         rows = self._db.execute(
-            f"select body from fill where {where} order by id {way} limit ?",  # noqa: S608 - only fixed words
+            f"select body from fill where {where} order by id {'desc' if newest else 'asc'} limit ?",  # noqa: S608
             [*values, limit],
         )
         found = [msgspec.json.decode(body, type=Trade) for (body,) in rows]
-        return found[::-1] if first_id is None else found
+        return found[::-1] if newest else found
 
-    def last_ids(self) -> tuple[int, int, int]:
-        """The highest order, conditional-order and fill id that was given out; 0 for none."""
-        first, second, third = (
-            self._db.execute(f"select coalesce(max(id), 0) from {table}").fetchone()[0]  # noqa: S608 - fixed words
-            for table in ("orders", "algo", "fill")
-        )
-        return first, second, third
+    def last_id(self, table: Literal["orders", "algo", "fill", "income"]) -> int:
+        """The highest id that was given out; 0 for none. A forgotten conditional order's id is not given again."""
+        last = self._db.execute(f"select coalesce(max(id), 0) from {table}").fetchone()[0]  # noqa: S608 - fixed words
+        return max(int(last), int(self.meta(f"last_{table}") or 0))
+
+    def execute(self, words: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """For the tables of which others know: see records.py."""
+        return self._db.execute(words, values)
 
     # ------------------------------------------------------------ the market
 

@@ -1,24 +1,14 @@
-"""Orders as the exchange stores and answers them, and the checks before one is accepted."""
+"""Orders, conditional orders, fills and income as the exchange stores and answers them."""
 
-import re
-from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
-from phoenix95.common.money import ZERO, exact
-from phoenix95.paper.core.account import Account
-from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.core.position import PositionSide, Side, holds_against
-from phoenix95.paper.core.specs import Spec
+from phoenix95.paper.core.position import PositionSide, Side
 
-CLIENT_ID: Final = re.compile(r"^[.A-Z:/a-z0-9_-]{1,36}$")
-CONDITIONAL: Final = ("STOP_MARKET", "TAKE_PROFIT_MARKET")
-CONDITIONAL_ALL: Final = (*CONDITIONAL, "STOP", "TAKE_PROFIT", "TRAILING_STOP_MARKET")
-ALGO_OPEN_MAX: Final = 200
-PRICE_MAX: Final = 1_000_000_000
-Params = Mapping[str, str]
+CLOSING: Final = frozenset({("LONG", "SELL"), ("SHORT", "BUY")})
+STOPS: Final = frozenset({"STOP", "STOP_MARKET", "TRAILING_STOP_MARKET"})
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -49,6 +39,21 @@ class Order(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     good_till_date: int = 0
     time: int
     update_time: int
+
+    @property
+    def rest(self) -> Decimal:
+        """What is not filled yet."""
+        return Decimal(self.orig_qty) - Decimal(self.executed_qty)
+
+    @property
+    def reduces(self) -> bool:
+        """Whether it can only make a position smaller."""
+        return self.reduce_only or self.close_position or (self.position_side, self.side) in CLOSING
+
+    def reached_by(self, price: Decimal) -> bool:
+        """Whether a price is as good as the order's own, or better."""
+        limit = Decimal(self.price)
+        return price <= limit if self.side == "BUY" else price >= limit
 
 
 class Algo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -87,14 +92,24 @@ class Algo(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
 
     def triggers_at(self, price: Decimal) -> bool:
         """A stop buys at or above its price and sells at or below; a target the other way round."""
-        above = (self.side == "BUY") == (self.order_type == "STOP_MARKET")
+        above = (self.side == "BUY") == (self.order_type in STOPS)
         trigger = Decimal(self.trigger_price)
         return price >= trigger if above else price <= trigger
 
     @property
+    def trails(self) -> bool:
+        """Whether its trigger follows the market."""
+        return self.order_type == "TRAILING_STOP_MARKET"
+
+    @property
+    def limited(self) -> bool:
+        """Whether it becomes a limit order."""
+        return self.order_type in ("STOP", "TAKE_PROFIT")
+
+    @property
     def reduces(self) -> bool:
         """Whether it can only make a position smaller."""
-        return self.reduce_only or self.close_position or (self.position_side, self.side) in _CLOSING
+        return self.reduce_only or self.close_position or (self.position_side, self.side) in CLOSING
 
 
 class Trade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
@@ -116,8 +131,21 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     time: int
 
 
+class Income(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """A change of the wallet in the shape of `GET /fapi/v1/income`; `trade_id` is empty when no trade made it."""
+
+    symbol: str
+    income_type: str
+    income: str
+    asset: str
+    info: str
+    time: int
+    tran_id: int
+    trade_id: str
+
+
 class Wanted(msgspec.Struct, frozen=True, kw_only=True):
-    """A checked request. `quantity` None closes what is held when it comes to it."""
+    """A checked request. `quantity` None closes what is held when it comes to it; `price` None is a market order."""
 
     symbol: str
     side: Side
@@ -125,106 +153,10 @@ class Wanted(msgspec.Struct, frozen=True, kw_only=True):
     quantity: Decimal | None
     reduce_only: bool
     client_id: str
+    price: Decimal | None = None
+    time_in_force: str = "GTC"
 
-
-_CLOSING: Final = frozenset({("LONG", "SELL"), ("SHORT", "BUY")})
-
-
-def demand(params: Params, name: str) -> str:
-    """A parameter that must be there. Raises -1102."""
-    value = params.get(name, "")
-    if not value:
-        raise RefusedError(-1102, name)
-    return value
-
-
-def number(params: Params, name: str) -> Decimal:
-    """A parameter that must be a finite number."""
-    text = demand(params, name)
-    try:
-        return exact(text)
-    except ValueError:
-        raise RefusedError(-1102, name) from None
-
-
-def flag(params: Params, name: str) -> bool:
-    """A parameter that is true or false, false when it was not sent."""
-    text = params.get(name, "false").lower()
-    if text not in ("true", "false"):
-        raise RefusedError(-1130, name)
-    return text == "true"
-
-
-def wanted(params: Params, spec: Spec, account: Account, *, client_id: str, id_name: str) -> Wanted:
-    """The common part of market and conditional orders, checked in the exchange's manner."""
-    side = demand(params, "side").upper()
-    if side not in ("BUY", "SELL"):
-        raise RefusedError(-1117)
-    position_side = params.get("positionSide", "BOTH").upper()
-    if position_side not in ("BOTH", "LONG", "SHORT"):
-        raise RefusedError(-1130, "positionSide")
-    if (position_side == "BOTH") == account.hedge:
-        raise RefusedError(-4061)
-    closing = flag(params, "closePosition")
-    if account.hedge and "reduceOnly" in params:
-        raise RefusedError(-1106, "reduceOnly")
-    if closing and "reduceOnly" in params:
-        raise RefusedError(-1106, "reduceOnly")
-    if closing and "quantity" in params:
-        raise RefusedError(-1106, "quantity")
-    if id_name in params and not CLIENT_ID.match(params[id_name]):
-        raise RefusedError(-4015)
-    return Wanted(
-        symbol=spec.symbol,
-        side=cast(Side, side),
-        position_side=cast(PositionSide, position_side),
-        quantity=None if closing else quantity_of(params, spec),
-        reduce_only=flag(params, "reduceOnly"),
-        client_id=params.get(id_name) or client_id,
-    )
-
-
-def quantity_of(params: Params, spec: Spec) -> Decimal:
-    """A quantity within the symbol's limits, on its step."""
-    quantity = number(params, "quantity")
-    if quantity <= 0:
-        raise RefusedError(-4003)
-    if quantity > spec.market_quantity_max:
-        raise RefusedError(-4005)
-    if quantity % spec.step.normalize():
-        raise RefusedError(-1111)
-    return quantity
-
-
-def reducible(order: Wanted, account: Account) -> Decimal | None:
-    """How much a reducing order may take away; None for an order that may open."""
-    closing = order.reduce_only or order.quantity is None or (order.position_side, order.side) in _CLOSING
-    return holds_against(account.position(order.symbol, order.position_side), order.side) if closing else None
-
-
-def market_quantity(order: Wanted, account: Account) -> Decimal:
-    """What a market order fills. Raises -2022 when it should reduce and nothing (in hedge mode: too little) is held."""
-    held = reducible(order, account)
-    if held is None:
-        return order.quantity or ZERO
-    if held == 0 or (account.hedge and order.quantity is not None and order.quantity > held):
-        raise RefusedError(-2022)
-    return held if order.quantity is None else min(order.quantity, held)
-
-
-def check_notional(order: Wanted, quantity: Decimal, price: Decimal, spec: Spec) -> None:
-    """Raises -4164 for an opening order that is too small."""
-    if quantity * price < spec.min_notional:
-        raise RefusedError(-4164, format(spec.min_notional, "f"))
-
-
-def trigger_price_of(params: Params, spec: Spec) -> Decimal:
-    """A trigger price on the symbol's tick."""
-    price = number(params, "triggerPrice")
-    if price <= 0:
-        raise RefusedError(-4006)
-    if price > PRICE_MAX:
-        raise RefusedError(-4002)
-    if price % spec.tick.normalize():
-        raise RefusedError(-4014)
-    return price
+    @property
+    def reduces(self) -> bool:
+        """Whether it can only make a position smaller."""
+        return self.reduce_only or self.quantity is None or (self.position_side, self.side) in CLOSING

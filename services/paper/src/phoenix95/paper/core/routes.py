@@ -11,12 +11,16 @@ KINDS: Final = {"aggTrade": MARKET, "ticker": MARKET, "markPrice@1s": MARKET, "m
 
 
 class Path(NamedTuple):
-    """`combined` wraps each frame with the name of its stream; `streams` are subscribed from the start."""
+    """`combined` wraps each frame with the name of its stream; `streams` are subscribed from the start.
+
+    `events` are the kinds of user events that are wanted; empty means the usual ones.
+    """
 
     route: str
     combined: bool
     streams: tuple[str, ...]
     listen_key: str
+    events: tuple[str, ...] = ()
 
 
 def parse_path(target: str) -> Path | None:
@@ -32,7 +36,8 @@ def parse_path(target: str) -> Path | None:
     query = parse_qs(parts.query)
     asked = "/".join(query.get("streams", [])) if combined else "/".join(words[1:])
     streams = tuple(name for name in asked.split("/") if name)
-    return Path(route, combined, streams, (query.get("listenKey") or [""])[0])
+    events = tuple(name for name in "/".join(query.get("events", [])).split("/") if name)
+    return Path(route, combined, streams, (query.get("listenKey") or [""])[0], events)
 
 
 def served_on(stream: str) -> str | None:

@@ -1,6 +1,7 @@
 """What the exchange asks of a market source."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple, Protocol
 
 from phoenix95.paper.core.emission import Emission
@@ -63,6 +64,13 @@ class MarketSource(Protocol):
 
     def resume(self, states: Mapping[str, tuple[int, bytes]]) -> None:
         """Go on from stored states instead of the beginning. Raises ValueError when they do not fit."""
+        ...
+
+    def force(self, symbol: str, price: Decimal, start_ms: int, until_ms: int, *, again: bool = False) -> int:
+        """Put the price where somebody wants it, and hold it there; the moment from which it is.
+
+        `again` repeats what was forced before a restart. Raises ValueError when this market cannot be moved.
+        """
         ...
 
     def notes(self) -> Sequence[Mapping[str, int | str]]:

@@ -1,7 +1,8 @@
 """The rules of each symbol: price and quantity steps, smallest order, leverage brackets."""
 
 from collections.abc import Iterable
-from decimal import Decimal
+from decimal import ROUND_UP, Decimal
+from functools import cache
 from hashlib import blake2b
 from typing import Final, NamedTuple
 
@@ -18,6 +19,8 @@ MAKER_FEE: Final = Decimal("0.0002")
 FUNDING_RATE: Final = Decimal("0.0001")
 MAJORS: Final = frozenset({"BTCUSDT", "ETHUSDT"})
 MARKET_NOTIONAL_MAX: Final = Decimal(10_000_000)  # sizes the largest market order of a symbol
+LEVEL_NOTIONAL: Final = Decimal(25_000)
+LIQUIDATION_FEE: Final = Decimal("0.0125")
 DIGITS_MAX: Final = 8
 
 # symbol: (first price of the synthetic market, tick, step)
@@ -30,9 +33,33 @@ _KNOWN: Final = {
     "ADAUSDT": ("0.95", "0.00010", "1"),
     "DOGEUSDT": ("0.35", "0.000010", "1"),
 }
-# (largest notional of the bracket, largest leverage, maintenance margin rate)
-_MAJOR_BRACKETS: Final = ((300_000, 125, "0.004"), (3_000_000, 75, "0.005"), (30_000_000, 20, "0.025"))
-_OTHER_BRACKETS: Final = ((50_000, 75, "0.01"), (500_000, 25, "0.02"), (5_000_000, 10, "0.05"))
+# (largest notional of the bracket, largest leverage, maintenance margin rate): the exchange's own tables
+_MAJOR_BRACKETS: Final = (
+    (50_000, 125, "0.004"),
+    (600_000, 100, "0.005"),
+    (3_000_000, 75, "0.0065"),
+    (12_000_000, 50, "0.01"),
+    (50_000_000, 25, "0.02"),
+    (65_000_000, 20, "0.025"),
+    (150_000_000, 10, "0.05"),
+    (320_000_000, 5, "0.1"),
+    (400_000_000, 4, "0.125"),
+    (530_000_000, 3, "0.15"),
+    (800_000_000, 2, "0.25"),
+    (1_200_000_000, 1, "0.5"),
+)
+_OTHER_BRACKETS: Final = (
+    (10_000, 75, "0.005"),
+    (50_000, 50, "0.01"),
+    (100_000, 40, "0.015"),
+    (500_000, 25, "0.02"),
+    (1_000_000, 20, "0.025"),
+    (5_000_000, 10, "0.05"),
+    (10_000_000, 5, "0.1"),
+    (20_000_000, 4, "0.125"),
+    (30_000_000, 2, "0.25"),
+    (50_000_000, 1, "0.5"),
+)
 
 
 class Spec(msgspec.Struct, frozen=True, kw_only=True):
@@ -59,6 +86,16 @@ class Spec(msgspec.Struct, frozen=True, kw_only=True):
         """Of one market order: about ten million of quote currency, a round number of steps."""
         raw = MARKET_NOTIONAL_MAX / self.start_price
         return (Decimal(1).scaleb(max(raw.adjusted(), -self.quantity_digits))).quantize(self.step)
+
+    @property
+    def limit_quantity_max(self) -> Decimal:
+        """Of one limit order: ten times that."""
+        return self.market_quantity_max * 10
+
+    @property
+    def level_quantity(self) -> Decimal:
+        """What a level of the synthetic book holds at least, about LEVEL_NOTIONAL of quote currency."""
+        return max(self.step, (LEVEL_NOTIONAL / self.start_price).quantize(self.step, ROUND_UP))
 
 
 class Bracket(NamedTuple):
@@ -118,7 +155,12 @@ def split(symbol: str) -> tuple[str, str]:
 
 def brackets_of(symbol: str) -> tuple[Bracket, ...]:
     """The maintenance margin tiers; `cum` makes the margin continuous across them."""
-    table = _MAJOR_BRACKETS if symbol in MAJORS else _OTHER_BRACKETS
+    return _tiers(symbol in MAJORS)
+
+
+@cache
+def _tiers(major: bool) -> tuple[Bracket, ...]:
+    table = _MAJOR_BRACKETS if major else _OTHER_BRACKETS
     made: list[Bracket] = []
     floor, cum, below = Decimal(0), Decimal(0), Decimal(0)
     for number, (cap, leverage, text) in enumerate(table, 1):

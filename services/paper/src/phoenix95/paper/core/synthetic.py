@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -47,6 +48,12 @@ class Market:
         log_start = math.log(float(spec.start_price))
         self._first = Walk(log_price=log_start, log_anchor=log_start)
         self.state = State(n=0, walk=self._first)
+        self._forced: list[tuple[int, int, int]] = []
+
+    def force(self, price: Decimal, start_ms: int, until_ms: int) -> None:
+        """Be at a price from one step to another, whatever the walk wants; then it walks on from there."""
+        self._forced = [one for one in self._forced if one[1] >= self.next_ms or one[0] >= self.next_ms]
+        self._forced.append((start_ms, until_ms, round(price / self.spec.tick)))
 
     def history(self, bars: int) -> list[ClosedBar]:
         """The minutes before `start_ms`; leaves the state at their end, where the trades begin."""
@@ -67,6 +74,9 @@ class Market:
         state, key = self.state, self._keys[2]
         walk = step(state.walk, STEP_MS / MINUTE_MS, self._keys[1], state.n)
         ms = self.start_ms + state.n * STEP_MS
+        wanted = next((ticks for start, until, ticks in reversed(self._forced) if start <= ms <= until), None)
+        if wanted is not None:
+            return self._forced_step(ms, wanted, walk)
         draw = state.n * DRAWS
         bid = math.floor(math.exp(walk.log_price) / self._tick)
         ask = bid + (1 if uniform(key, draw) < 0.8 else 2)
@@ -93,6 +103,26 @@ class Market:
             ask_ticks=ask,
         )
         return out
+
+    def _forced_step(self, ms: int, ticks: int, walk: Walk) -> list[Emission]:
+        """The book around a wanted price, and one trade at it."""
+        state = self.state
+        walk = msgspec.structs.replace(walk, log_price=math.log(ticks * self._tick))
+        draw = state.n * DRAWS
+        self.state = State(
+            n=state.n + 1,
+            walk=walk,
+            agg_id=state.agg_id + 1,
+            trade_id=state.trade_id + 1,
+            update_id=state.update_id + 1,
+            bid_ticks=ticks,
+            ask_ticks=ticks + 1,
+        )
+        quantity = self._quantity(ticks * self._tick, normal(self._keys[2], draw + 5))
+        return [
+            self._book(ms, state.update_id + 1, ticks, ticks + 1, draw),
+            self._trade(ms, state.agg_id, state.trade_id, 1, ticks, quantity, True),
+        ]
 
     @property
     def next_ms(self) -> int:

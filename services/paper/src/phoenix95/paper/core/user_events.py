@@ -13,7 +13,7 @@ Event = dict[str, Any]
 
 
 def order_event(order: Order, execution: str, ms: int, fill: Trade | None = None) -> Event:
-    """ORDER_TRADE_UPDATE: `execution` is NEW or TRADE, with its fill."""
+    """ORDER_TRADE_UPDATE: `execution` is NEW, TRADE or CALCULATED with its fill, AMENDMENT, CANCELED or EXPIRED."""
     body: Event = {
         "s": order.symbol,
         "c": order.client_order_id,
@@ -22,21 +22,21 @@ def order_event(order: Order, execution: str, ms: int, fill: Trade | None = None
         "f": order.time_in_force,
         "q": order.orig_qty,
         "p": order.price,
-        "ap": order.avg_price if fill else "0",
+        "ap": order.avg_price if order.executed_qty != "0" else "0",
         "sp": order.stop_price,
         "x": execution,
-        "X": order.status if fill else "NEW",
+        "X": order.status,
         "i": order.order_id,
         "l": fill.qty if fill else "0",
-        "z": order.executed_qty if fill else "0",
+        "z": order.executed_qty,
         "L": fill.price if fill else "0",
-        "N": "USDT",
+        "N": fill.commission_asset if fill else "USDT",
         "n": fill.commission if fill else "0",
         "T": ms,
         "t": fill.id if fill else 0,
         "b": "0",
         "a": "0",
-        "m": False,
+        "m": fill.maker if fill else False,
         "R": order.reduce_only,
         "wt": order.working_type,
         "ot": order.orig_type,
@@ -52,6 +52,46 @@ def order_event(order: Order, execution: str, ms: int, fill: Trade | None = None
         "er": "0",
     }
     return {"e": "ORDER_TRADE_UPDATE", "T": ms, "E": ms, "o": body}
+
+
+def trade_lite_event(order: Order, fill: Trade, ms: int) -> Event:
+    """TRADE_LITE, for connections that ask for it by name."""
+    return {
+        "e": "TRADE_LITE",
+        "E": ms,
+        "T": ms,
+        "s": order.symbol,
+        "q": order.orig_qty,
+        "p": order.price,
+        "m": fill.maker,
+        "c": order.client_order_id,
+        "S": order.side,
+        "L": fill.price,
+        "l": fill.qty,
+        "t": fill.id,
+        "i": order.order_id,
+    }
+
+
+def margin_call_event(account: Account, positions: Sequence[Position], marks: Marks, ms: int) -> Event:
+    """MARGIN_CALL: the margin of these positions is nearly used up."""
+    told = []
+    for position in positions:
+        mark = marks(position.symbol)
+        isolated = account.setting(position.symbol).isolated
+        told.append(
+            {
+                "s": position.symbol,
+                "ps": position.side,
+                "pa": format(position.amount, "f"),
+                "mt": "ISOLATED" if isolated else "CROSSED",
+                "iw": money(position.isolated),
+                "mp": money(mark),
+                "up": money(position.profit_at(mark)),
+                "mm": money(account.risk(position, mark).maintenance),
+            }
+        )
+    return {"e": "MARGIN_CALL", "E": ms, "cw": money(account.figures(marks).cross_wallet), "p": told}
 
 
 def account_event(

@@ -1,34 +1,74 @@
-"""The REST server: one ASGI application over three tables of routes."""
+"""The REST server: one ASGI application over four tables of routes."""
 
 import asyncio
 import contextlib
 import socket
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
 import uvicorn
 
 from phoenix95.common.metrics import Metrics
-from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.rest import private, public, trading
+from phoenix95.paper.core.codes import STATUS, TEXTS, RefusedError
+from phoenix95.paper.core.faultplan import AFTER, LATE, Fault
+from phoenix95.paper.rest import admin, private, public, trading
 from phoenix95.paper.rest.desk import Desk, Route, Routes
 from phoenix95.paper.rest.signing import check_key, check_signature, check_time
 
-WEIGHT_A_MINUTE: Final = 2400
 BODY_MAX: Final = 1 << 20
 KEEP_ALIVE_S: Final = 120  # longer than any client keeps one: a request must not race with our close
-ROUTES: Final[Routes] = {**public.ROUTES, **trading.ROUTES, **private.ROUTES}
+ROUTES: Final[Routes] = {**public.ROUTES, **trading.ROUTES, **private.ROUTES, **admin.ROUTES}
+LOOPBACK: Final = ("127.", "::1", "::ffff:127.")
+JSON: Final = b"application/json;charset=UTF-8"
+HTML: Final = (
+    b"<html><head><title>502 Bad Gateway</title></head><body><center><h1>502 Bad Gateway</h1></center></body></html>"
+)
+UNKNOWN: Final = b'{"code":-1000,"msg":"Unknown error, please check your request or try again later."}'
+UNAVAILABLE: Final = b'{"code":-1001,"msg":"Service Unavailable."}'
+OVERLOADED: Final = b'{"code":-1001,"msg":"Internal error; unable to process your request. Please try again."}'
+# what a fault answers instead: (status, body, media type)
+ANSWERS: Final = {
+    "refuse": (503, UNAVAILABLE, JSON),
+    "overload": (503, OVERLOADED, JSON),
+    "unknown": (503, UNKNOWN, JSON),
+    "unknown_before": (503, UNKNOWN, JSON),
+    "late_unknown": (503, UNKNOWN, JSON),
+    "html": (502, HTML, b"text/html"),
+    "html_after": (502, HTML, b"text/html"),
+    "empty": (200, b"", JSON),
+}
 
 _encode: Final = msgspec.json.Encoder().encode
+
+Send = Callable[[Any], Any]
+Receive = Callable[[], Any]
+
+
+class _Asked(NamedTuple):
+    """A request as it came."""
+
+    method: str
+    path: str
+    query: bytes
+    body: bytes
+    headers: dict[bytes, bytes]
+    local: bool
+
+
+class _Answer(NamedTuple):
+    status: int
+    body: bytes
+    media: bytes = JSON
+    retry_after_s: int | None = None
 
 
 class App:
     """Answers requests of one account, by key and signature.
 
-    `speed` scales the weight that a minute allows; `crashed` is told of an error that is not a refusal.
+    `limits` counts weight and orders; `crashed` is told of an error that is not a refusal.
     """
 
     def __init__(
@@ -37,7 +77,6 @@ class App:
         *,
         key: str,
         secret: str,
-        speed: float,
         metrics: Metrics,
         crashed: Callable[[Exception], None],
     ) -> None:
@@ -45,74 +84,103 @@ class App:
         self._desk = desk
         self._key = key
         self._secret = secret
-        self._allowed = int(WEIGHT_A_MINUTE * max(1.0, speed))
-        self._minute = 0
-        self._used = 0
+        self._late: set[asyncio.TimerHandle] = set()
         self._requests = metrics.counter("p95_paper_requests_total", "REST requests by status", ["method", "status"])
 
-    async def __call__(self, scope: Any, receive: Callable[[], Any], send: Callable[[Any], Any]) -> None:
-        method, path, query = scope["method"], scope["path"], scope["query_string"]
-        body = await _body(receive)
-        fault = self._desk.faults.take(method, path)
-        if fault is not None:
-            if fault.kind == "drop_before":
-                _drop(send)
-                return
-            if fault.kind == "delay":
-                await asyncio.sleep(fault.ms / 1000)
-            if fault.kind == "refuse":
-                await self._send(send, method, 503, b'{"code":-1001,"msg":"Service Unavailable."}')
-                return
-        status, answer = self._answered(method, path, query, body, dict(scope["headers"]))
-        if fault is not None and fault.kind == "drop_after":
-            _drop(send)
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        client = scope.get("client")  # None on a socket that has no address: nobody from elsewhere
+        asked = _Asked(
+            scope["method"],
+            scope["path"],
+            scope["query_string"],
+            await _body(receive),
+            dict(scope["headers"]),
+            client is None or client[0].startswith(LOOPBACK),
+        )
+        now_ms = self._desk.time.now_ms()
+        fault = self._desk.faults.take(asked.method, asked.path, now_ms)
+        if fault is None:
+            await self._send(send, asked, self._answered(asked))
             return
-        if fault is not None and fault.kind == "unknown":
-            status, answer = 503, b'{"code":-1000,"msg":"Unknown error, please check your request or try again later."}'
-        await self._send(send, method, status, answer)
+        self._desk.faults.happened(now_ms, asked.method, asked.path, fault, asked.query, asked.body)
+        self._desk.exchange.store.commit()
+        await self._fail(fault, asked, receive, send)
 
-    def _answered(
-        self, method: str, path: str, query: bytes, body: bytes, headers: dict[bytes, bytes]
-    ) -> tuple[int, bytes]:
+    async def _fail(self, fault: Fault, asked: _Asked, receive: Receive, send: Send) -> None:
+        """Do with a request what the fault says."""
+        kind = fault.kind
+        if kind in ("delay", "vanish"):
+            if kind == "delay":
+                await asyncio.sleep(fault.ms / 1000)
+            answer = self._answered(asked)
+            if kind == "vanish" and answer.status == 200:
+                self._desk.exchange.vanish(msgspec.json.decode(answer.body).get("algoId", 0))
+            await self._send(send, asked, answer)
+            return
+        if kind in LATE:
+            self._later(fault.ms, asked)
+        elif kind in AFTER:
+            self._answered(asked)
+        if kind == "reject":
+            words = {"code": fault.code, "msg": TEXTS.get(fault.code, "Rejected.").partition("%")[0]}
+            await self._send(send, asked, _Answer(STATUS.get(fault.code, 400), _encode(words)))
+        elif kind in ANSWERS:
+            await self._send(send, asked, _Answer(*ANSWERS[kind]))
+        else:
+            if kind.startswith("timeout"):
+                await _gone(receive, fault.ms / 1000)
+            _drop(send)
+
+    def _later(self, ms: int, asked: _Asked) -> None:
+        """Apply a request after its connection is gone. Its recvWindow is looked at then, as the engine does."""
+
+        def apply() -> None:
+            self._late.discard(handle)
+            self._answered(asked)
+
+        handle = asyncio.get_running_loop().call_later(ms / 1000, apply)
+        self._late.add(handle)
+
+    def _answered(self, asked: _Asked) -> _Answer:
         try:
-            route = ROUTES.get((method, path.rstrip("/")))
+            route = ROUTES.get((asked.method, asked.path.rstrip("/")))
             if route is None:
-                raise RefusedError(-5000, path, method)
-            params = _params(query, body)
-            self._weigh(route, params)
-            if route.security != "open":
-                check_key(headers.get(b"x-mbx-apikey", b"").decode("latin-1"), self._key)
-            if route.security == "signed":
-                check_signature(query, body, self._secret)
-                check_time(params, self._desk.time.now_ms())
-            answer = route.handler(self._desk, params)
+                raise RefusedError(-5000, asked.path, asked.method)
+            return _Answer(200, self._handled(route, asked))
         except RefusedError as refused:
-            return refused.status, _encode({"code": refused.code, "msg": refused.message})
+            body = _encode({"code": refused.code, "msg": refused.message})
+            return _Answer(refused.status, body, retry_after_s=refused.retry_after_s)
         except Exception as error:
             self._crashed(error)
-            return 500, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}'
-        return 200, answer if isinstance(answer, bytes) else _encode(answer)
+            return _Answer(500, b'{"code":-1000,"msg":"An unknown error occurred while processing the request."}')
 
-    def _weigh(self, route: Route, params: dict[str, str]) -> None:
-        """Count the request's weight in our own minute. Raises -1003 above what is allowed."""
-        minute = int(time.monotonic()) // 60
-        if minute != self._minute:
-            self._minute, self._used = minute, 0
-        self._used += route.weight if isinstance(route.weight, int) else route.weight(params)
-        if self._used > self._allowed:
-            raise RefusedError(-1003, self._allowed)
+    def _handled(self, route: Route, asked: _Asked) -> bytes:
+        desk, now_s = self._desk, time.monotonic()
+        if route.security == "local" and not asked.local:
+            raise RefusedError(-1002)
+        params = _params(asked)
+        desk.limits.weigh(route.weight if isinstance(route.weight, int) else route.weight(params), now_s)
+        if route.security in ("key", "signed"):
+            check_key(asked.headers.get(b"x-mbx-apikey", b"").decode("latin-1"), self._key)
+        if route.security == "signed":
+            check_signature(asked.query, asked.body, self._secret)
+            check_time(params, desk.clock_ms())
+        if route.orders:
+            desk.limits.count(route.orders if isinstance(route.orders, int) else route.orders(params), now_s)
+        answer = route.handler(desk, params)
+        return answer if isinstance(answer, bytes) else _encode(answer)
 
-    async def _send(self, send: Callable[[Any], Any], method: str, status: int, body: bytes) -> None:
-        self._requests.labels(method, str(status)).inc()
+    async def _send(self, send: Send, asked: _Asked, answer: _Answer) -> None:
+        self._requests.labels(asked.method, str(answer.status)).inc()
         headers = [
-            (b"content-type", b"application/json;charset=UTF-8"),
-            (b"content-length", str(len(body)).encode()),
-            (b"x-mbx-used-weight-1m", str(self._used).encode()),
+            (b"content-type", answer.media),
+            (b"content-length", str(len(answer.body)).encode()),
+            *self._desk.limits.headers(ordering=asked.method != "GET" and "rder" in asked.path),
         ]
-        if status == 429:
-            headers.append((b"retry-after", str(60 - int(time.monotonic()) % 60).encode()))
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        if answer.retry_after_s is not None:
+            headers.append((b"retry-after", str(answer.retry_after_s).encode()))
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
 
 class RestServer:
@@ -167,10 +235,32 @@ def _drop(send: Any) -> None:
     send.__self__.transport.abort()
 
 
-def _params(query: bytes, body: bytes) -> dict[str, str]:
-    """Query and form together. Raises -1100 for what is no text."""
+async def _gone(receive: Receive, within_s: float) -> None:
+    """Until the client hangs up, or so long."""
+
+    async def hung_up() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(hung_up(), within_s)
+
+
+def _params(asked: _Asked) -> dict[str, str]:
+    """Query and form together; our own endpoints take a JSON object as well. Raises -1100 for what is no text."""
     try:
-        pairs = parse_qsl(query.decode(), keep_blank_values=True) + parse_qsl(body.decode(), keep_blank_values=True)
+        pairs = parse_qsl(asked.query.decode(), keep_blank_values=True)
+        if asked.path.startswith("/paper/") and asked.body.lstrip().startswith(b"{"):
+            told = msgspec.json.decode(asked.body, type=dict[str, Any])
+            pairs += [(name, _word(value)) for name, value in told.items()]
+        else:
+            pairs += parse_qsl(asked.body.decode(), keep_blank_values=True)
     except (UnicodeDecodeError, ValueError):
         raise RefusedError(-1100, "query") from None
     return dict(pairs)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ",".join(str(one) for one in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -4,13 +4,17 @@ from typing import Any, Final
 
 from phoenix95.common.money import ZERO
 from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.core.orders import Params, Trade, demand
+from phoenix95.paper.core.orders import Income, Trade
 from phoenix95.paper.core.position import Position
+from phoenix95.paper.core.requests import Params, demand
 from phoenix95.paper.core.specs import MAKER_FEE, TAKER_FEE, brackets_of, notional_max
 from phoenix95.paper.core.user_events import money
 from phoenix95.paper.rest.desk import WINDOW_MAX_MS, Desk, Route, Routes, integer, limit_of, optional
+from phoenix95.paper.rest.restrictions import restrictions
 
 ASSET: Final = "USDT"
+TRADES_WINDOW_MS: Final = 7 * 24 * 3600 * 1000
+PAGE_MAX: Final = 1_000_000
 
 
 def account(desk: Desk, params: Params) -> dict[str, Any]:
@@ -23,9 +27,9 @@ def account(desk: Desk, params: Params) -> dict[str, Any]:
         "unrealizedProfit": money(figures.profit),
         "marginBalance": money(figures.wallet + figures.profit),
         "maintMargin": money(figures.maintenance),
-        "initialMargin": money(figures.initial),
+        "initialMargin": money(figures.initial + figures.ordered),
         "positionInitialMargin": money(figures.initial),
-        "openOrderInitialMargin": money(ZERO),
+        "openOrderInitialMargin": money(figures.ordered),
         "crossWalletBalance": money(figures.cross_wallet),
         "crossUnPnl": money(figures.cross_profit),
         "availableBalance": money(figures.available),
@@ -46,14 +50,14 @@ def account(desk: Desk, params: Params) -> dict[str, Any]:
         "totalWalletBalance": asset["walletBalance"],
         "totalUnrealizedProfit": asset["unrealizedProfit"],
         "totalMarginBalance": asset["marginBalance"],
-        "totalPositionInitialMargin": asset["initialMargin"],
-        "totalOpenOrderInitialMargin": money(ZERO),
+        "totalPositionInitialMargin": asset["positionInitialMargin"],
+        "totalOpenOrderInitialMargin": asset["openOrderInitialMargin"],
         "totalCrossWalletBalance": asset["crossWalletBalance"],
         "totalCrossUnPnl": asset["crossUnPnl"],
         "availableBalance": asset["availableBalance"],
         "maxWithdrawAmount": asset["maxWithdrawAmount"],
         "assets": [asset],
-        "positions": [_held(desk, position) for position in book.held()],
+        "positions": [_held(desk, position) for position in book.shown()],
     }
 
 
@@ -68,8 +72,10 @@ def _held(desk: Desk, position: Position) -> dict[str, Any]:
         "isolatedMargin": money(position.isolated + risk.profit if setting.isolated else ZERO),
         "notional": money(risk.notional),
         "isolatedWallet": money(position.isolated),
-        "initialMargin": money(risk.initial),
+        "initialMargin": money(risk.initial + risk.ordered),
         "maintMargin": money(risk.maintenance),
+        "positionInitialMargin": money(risk.initial),
+        "openOrderInitialMargin": money(risk.ordered),
         "leverage": str(setting.leverage),
         "isolated": setting.isolated,
         "entryPrice": format(position.entry, "f"),
@@ -95,12 +101,12 @@ def balance(desk: Desk, params: Params) -> list[dict[str, Any]]:
 
 
 def position_risk(desk: Desk, params: Params) -> list[dict[str, Any]]:
-    """The v3 shape: only what is held or has an open conditional order."""
+    """The v3 shape: only what is held or has an open order of either kind."""
     symbol = params.get("symbol", "").upper() or None
     if symbol is not None:
         desk.exchange.market(symbol)
     book = desk.exchange.account
-    shown = {(position.symbol, position.side) for position in book.held(symbol)}
+    shown = {(position.symbol, position.side) for position in book.shown(symbol)}
     shown |= {(algo.symbol, algo.position_side) for algo in desk.exchange.open_algos(symbol)}
     return [_risk(desk, book.position(name, side)) for name, side in sorted(shown)]
 
@@ -109,29 +115,28 @@ def _risk(desk: Desk, position: Position) -> dict[str, Any]:
     exchange = desk.exchange
     mark, setting = exchange.mark_of(position.symbol), exchange.account.setting(position.symbol)
     digits = exchange.markets[position.symbol].spec.price_digits if position.symbol in exchange.markets else 8
-    risk = exchange.account.risk(position, mark) if position.amount else None
-    profit = risk.profit if risk else ZERO
-    initial = money(risk.initial if risk else ZERO)
+    risk = exchange.account.risk(position, mark)
+    liquidation = exchange.account.liquidation(position, exchange.mark_of)
     return {
         "symbol": position.symbol,
         "positionSide": position.side,
         "positionAmt": format(position.amount, "f"),
         "entryPrice": format(position.entry, "f"),
-        "breakEvenPrice": f"{risk.break_even if risk else ZERO:.8f}",
+        "breakEvenPrice": f"{risk.break_even:.8f}",
         "markPrice": f"{mark:.8f}",
-        "unRealizedProfit": money(profit),
-        "liquidationPrice": f"{risk.liquidation:.{digits}f}" if risk and risk.liquidation else "0",
-        "isolatedMargin": money(position.isolated + profit if setting.isolated else ZERO),
-        "notional": money(risk.notional if risk else ZERO),
+        "unRealizedProfit": money(risk.profit),
+        "liquidationPrice": f"{liquidation:.{digits}f}" if liquidation else "0",
+        "isolatedMargin": money(position.isolated + risk.profit if setting.isolated else ZERO),
+        "notional": money(risk.notional),
         "marginAsset": ASSET,
         "isolatedWallet": money(position.isolated),
-        "initialMargin": initial,
-        "maintMargin": money(risk.maintenance if risk else ZERO),
-        "positionInitialMargin": initial,
-        "openOrderInitialMargin": "0",
+        "initialMargin": money(risk.initial + risk.ordered),
+        "maintMargin": money(risk.maintenance),
+        "positionInitialMargin": money(risk.initial),
+        "openOrderInitialMargin": money(risk.ordered),
         "adl": 1,
-        "bidNotional": "0",
-        "askNotional": "0",
+        "bidNotional": money(risk.bids),
+        "askNotional": money(risk.asks),
         "updateTime": position.updated_ms,
     }
 
@@ -155,15 +160,45 @@ def position_risk_v2(desk: Desk, params: Params) -> list[dict[str, Any]]:
 
 
 def user_trades(desk: Desk, params: Params) -> list[Trade]:
-    symbol = desk.exchange.market(demand(params, "symbol").upper()).spec.symbol
+    """From an id, from a time on (the oldest first), or the newest."""
+    symbol = desk.exchange.market_of(params).spec.symbol
+    first, start, end = optional(params, "fromId"), optional(params, "startTime"), optional(params, "endTime")
+    if first is not None and (start is not None or end is not None):
+        raise RefusedError(-1128)
+    if start is not None and end is not None and not 0 <= end - start <= TRADES_WINDOW_MS:
+        raise RefusedError(-1128)
+    if start is not None and end is None:
+        end = start + TRADES_WINDOW_MS
     return desk.exchange.store.fills(
         symbol,
         order_id=optional(params, "orderId"),
-        first_id=optional(params, "fromId"),
-        start_ms=integer(params, "startTime", 0),
-        end_ms=integer(params, "endTime", WINDOW_MAX_MS),
+        first_id=first,
+        start_ms=start,
+        end_ms=WINDOW_MAX_MS if end is None else end,
         limit=limit_of(params, 500, 1000),
     )
+
+
+def income(desk: Desk, params: Params) -> list[Income]:
+    """Every change of the wallet, the oldest first."""
+    symbol = desk.exchange.market_of(params).spec.symbol if params.get("symbol") else ""
+    return desk.exchange.records.income(
+        symbol,
+        params.get("incomeType", "").upper(),
+        optional(params, "startTime"),
+        integer(params, "endTime", WINDOW_MAX_MS),
+        limit=limit_of(params, 100, 1000),
+        page=max(1, min(integer(params, "page", 1), PAGE_MAX)),
+    )
+
+
+def count_down(desk: Desk, params: Params) -> dict[str, str]:
+    symbol = desk.exchange.market_of(params).spec.symbol
+    wait_ms = integer(params, "countdownTime")
+    if wait_ms < 0:
+        raise RefusedError(-1130, "countdownTime")
+    desk.exchange.keeper.count_down(symbol, wait_ms, desk.time.now_ms())
+    return {"symbol": symbol, "countdownTime": str(wait_ms)}
 
 
 def symbol_config(desk: Desk, params: Params) -> list[dict[str, Any]]:
@@ -207,7 +242,7 @@ def leverage_bracket(desk: Desk, params: Params) -> Any:
 
 
 def set_leverage(desk: Desk, params: Params) -> dict[str, Any]:
-    symbol = desk.exchange.market(demand(params, "symbol").upper()).spec.symbol
+    symbol = desk.exchange.market_of(params).spec.symbol
     leverage = integer(params, "leverage")
     desk.exchange.set_leverage(symbol, leverage)
     setting = desk.exchange.account.setting(symbol)
@@ -219,7 +254,7 @@ def set_leverage(desk: Desk, params: Params) -> dict[str, Any]:
 
 
 def set_margin_type(desk: Desk, params: Params) -> dict[str, Any]:
-    symbol = desk.exchange.market(demand(params, "symbol").upper()).spec.symbol
+    symbol = desk.exchange.market_of(params).spec.symbol
     kind = demand(params, "marginType").upper()
     if kind not in ("ISOLATED", "CROSSED"):
         raise RefusedError(-1130, "marginType")
@@ -236,7 +271,7 @@ def set_position_side(desk: Desk, params: Params) -> dict[str, Any]:
 
 
 def commission_rate(desk: Desk, params: Params) -> dict[str, str]:
-    symbol = desk.exchange.market(demand(params, "symbol").upper()).spec.symbol
+    symbol = desk.exchange.market_of(params).spec.symbol
     return {
         "symbol": symbol,
         "makerCommissionRate": format(MAKER_FEE, "f"),
@@ -257,6 +292,9 @@ ROUTES: Final[Routes] = {
     ("GET", "/fapi/v2/positionRisk"): Route(position_risk_v2, "signed", 5),
     ("GET", "/fapi/v3/positionRisk"): Route(position_risk, "signed", 5),
     ("GET", "/fapi/v1/userTrades"): Route(user_trades, "signed", 5),
+    ("GET", "/fapi/v1/income"): Route(income, "signed", 30),
+    ("POST", "/fapi/v1/countdownCancelAll"): Route(count_down, "signed", 10),
+    ("GET", "/sapi/v1/account/apiRestrictions"): Route(restrictions, "signed", 1),
     ("GET", "/fapi/v1/symbolConfig"): Route(symbol_config, "signed", 5),
     ("GET", "/fapi/v1/leverageBracket"): Route(leverage_bracket, "signed"),
     ("GET", "/fapi/v1/commissionRate"): Route(commission_rate, "signed", 20),

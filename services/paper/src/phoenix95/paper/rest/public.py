@@ -1,29 +1,35 @@
-"""Public market data, and the paper exchange's own few endpoints."""
+"""Public market data."""
 
 from typing import Any, Final
 
 from phoenix95.paper.core.bars import INTERVALS, MINUTE_MS, joined, kline
 from phoenix95.paper.core.codes import RefusedError
-from phoenix95.paper.core.orders import PRICE_MAX, Params, demand
-from phoenix95.paper.core.specs import FUNDING_RATE, Spec
-from phoenix95.paper.market import Market, next_funding_ms
-from phoenix95.paper.rest.desk import Desk, Route, Routes, integer, limit_of, optional
-from phoenix95.paper.rest.faults import KINDS, Fault
+from phoenix95.paper.core.funding import next_funding_ms
+from phoenix95.paper.core.matching import depth_of
+from phoenix95.paper.core.requests import CONDITIONAL, PRICE_MAX, TIMES_IN_FORCE, Params, demand
+from phoenix95.paper.core.specs import LIQUIDATION_FEE, Spec
+from phoenix95.paper.market import Market
+from phoenix95.paper.rest.desk import WINDOW_MAX_MS, Desk, Route, Routes, integer, limit_of, optional
 
 AGG_TRADES_MAX: Final = 1000
 KLINES_MAX: Final = 1500
-ORDER_TYPES: Final = ["MARKET", "STOP_MARKET", "TAKE_PROFIT_MARKET"]
+ORDER_TYPES: Final = ["LIMIT", "MARKET", *CONDITIONAL]
 
 
 def exchange_info(desk: Desk, params: Params) -> dict[str, Any]:
     return {
         "timezone": "UTC",
-        "serverTime": desk.time.now_ms(),
+        "serverTime": desk.clock_ms(),
         "futuresType": "U_MARGINED",
         "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400},
-            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": 1200},
-            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 300},
+            {
+                "rateLimitType": "REQUEST_WEIGHT",
+                "interval": "MINUTE",
+                "intervalNum": 1,
+                "limit": desk.limits.weight_max,
+            },
+            {"rateLimitType": "ORDERS", "interval": "MINUTE", "intervalNum": 1, "limit": desk.limits.orders_max[60]},
+            {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": desk.limits.orders_max[10]},
         ],
         "exchangeFilters": [],
         "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
@@ -33,7 +39,7 @@ def exchange_info(desk: Desk, params: Params) -> dict[str, Any]:
 
 def _symbol(spec: Spec) -> dict[str, Any]:
     tick, step = format(spec.tick.normalize(), "f"), format(spec.step.normalize(), "f")
-    largest = format(spec.market_quantity_max, "f")
+    largest, largest_market = format(spec.limit_quantity_max, "f"), format(spec.market_quantity_max, "f")
     return {
         "symbol": spec.symbol,
         "pair": spec.symbol,
@@ -53,13 +59,13 @@ def _symbol(spec: Spec) -> dict[str, Any]:
         "underlyingType": "COIN",
         "underlyingSubType": [],
         "triggerProtect": "0.0500",
-        "liquidationFee": "0.012500",
+        "liquidationFee": f"{LIQUIDATION_FEE:.6f}",
         "marketTakeBound": "0.05",
         "maxMoveOrderLimit": 10000,
         "filters": [
             {"filterType": "PRICE_FILTER", "minPrice": tick, "maxPrice": str(PRICE_MAX), "tickSize": tick},
             {"filterType": "LOT_SIZE", "stepSize": step, "maxQty": largest, "minQty": step},
-            {"filterType": "MARKET_LOT_SIZE", "stepSize": step, "maxQty": largest, "minQty": step},
+            {"filterType": "MARKET_LOT_SIZE", "stepSize": step, "maxQty": largest_market, "minQty": step},
             {"filterType": "MAX_NUM_ORDERS", "limit": 200},
             {"filterType": "MAX_NUM_ALGO_ORDERS", "limit": 200},
             {"filterType": "MIN_NOTIONAL", "notional": format(spec.min_notional, "f")},
@@ -71,7 +77,7 @@ def _symbol(spec: Spec) -> dict[str, Any]:
             },
         ],
         "orderTypes": ORDER_TYPES,
-        "timeInForce": ["GTC", "IOC", "FOK", "GTX", "GTD"],
+        "timeInForce": list(TIMES_IN_FORCE),
     }
 
 
@@ -120,7 +126,7 @@ def _premium(market: Market, ms: int) -> dict[str, Any]:
         "markPrice": mark,
         "indexPrice": mark,
         "estimatedSettlePrice": mark,
-        "lastFundingRate": f"{FUNDING_RATE:.8f}",
+        "lastFundingRate": f"{market.funding_rate:.8f}",
         "interestRate": "0.00010000",
         "nextFundingTime": next_funding_ms(ms),
         "time": ms,
@@ -175,33 +181,36 @@ def ticker_day(desk: Desk, params: Params) -> Any:
 
 
 def depth(desk: Desk, params: Params) -> dict[str, Any]:
-    """The one level that is known."""
+    """The best level as the market tells it, the others as core/matching.py makes them."""
     market = _market(desk, params)
+    limit = limit_of(params, 500, 1000)
     return {
         "lastUpdateId": market.update_id,
         "E": market.book_ms,
         "T": market.book_ms,
-        "bids": [[market.bid, market.bid_quantity]] if market.bid else [],
-        "asks": [[market.ask, market.ask_quantity]] if market.ask else [],
+        "bids": depth_of(market.best("SELL") if market.bid else None, "SELL", market.spec, limit),
+        "asks": depth_of(market.best("BUY") if market.ask else None, "BUY", market.spec, limit),
     }
 
 
-def arm_fault(desk: Desk, params: Params) -> dict[str, int]:
-    kind = demand(params, "kind")
-    if kind not in KINDS:
-        raise RefusedError(-1130, "kind")
-    fault = Fault(kind, integer(params, "ms", 0))
-    desk.faults.arm(params.get("method", "POST").upper(), demand(params, "path"), fault, integer(params, "count", 1))
-    return desk.faults.armed()
+def funding_rates(desk: Desk, params: Params) -> list[dict[str, Any]]:
+    """Funding times that passed here; there is none before the market began."""
+    symbol = _market(desk, params).spec.symbol if params.get("symbol") else ""
+    start, end = optional(params, "startTime"), integer(params, "endTime", WINDOW_MAX_MS)
+    return desk.exchange.records.funding(symbol, start, end, limit_of(params, 100, 1000))
 
 
-def disarm_faults(desk: Desk, params: Params) -> dict[str, int]:
-    desk.faults.clear()
-    return {}
-
-
-def _clock(desk: Desk, params: Params) -> dict[str, Any]:
-    return {"serverTime": desk.time.now_ms(), "rate": desk.time.rate, "originMs": desk.status()["originMs"]}
+def funding_info(desk: Desk, params: Params) -> list[dict[str, Any]]:
+    return [
+        {
+            "symbol": symbol,
+            "adjustedFundingRateCap": "0.03000000",
+            "adjustedFundingRateFloor": "-0.03000000",
+            "fundingIntervalHours": 8,
+            "disclaimer": False,
+        }
+        for symbol in desk.exchange.markets
+    ]
 
 
 def _market(desk: Desk, params: Params) -> Market:
@@ -221,7 +230,7 @@ def _klines_weight(params: Params) -> int:
 
 ROUTES: Final[Routes] = {
     ("GET", "/fapi/v1/ping"): Route(lambda desk, params: {}, "open"),
-    ("GET", "/fapi/v1/time"): Route(lambda desk, params: {"serverTime": desk.time.now_ms()}, "open"),
+    ("GET", "/fapi/v1/time"): Route(lambda desk, params: {"serverTime": desk.clock_ms()}, "open"),
     ("GET", "/fapi/v1/exchangeInfo"): Route(exchange_info, "open"),
     ("GET", "/fapi/v1/aggTrades"): Route(agg_trades, "open", 20),
     ("GET", "/fapi/v1/klines"): Route(klines, "open", _klines_weight),
@@ -231,8 +240,6 @@ ROUTES: Final[Routes] = {
     ("GET", "/fapi/v1/ticker/bookTicker"): Route(ticker_book, "open", 2),
     ("GET", "/fapi/v1/ticker/24hr"): Route(ticker_day, "open", lambda params: 1 if params.get("symbol") else 40),
     ("GET", "/fapi/v1/depth"): Route(depth, "open", 2),
-    ("GET", "/paper/v1/clock"): Route(_clock, "open", 0),
-    ("GET", "/paper/v1/status"): Route(lambda desk, params: desk.status(), "open", 0),
-    ("POST", "/paper/v1/faults"): Route(arm_fault, "open", 0),
-    ("DELETE", "/paper/v1/faults"): Route(disarm_faults, "open", 0),
+    ("GET", "/fapi/v1/fundingRate"): Route(funding_rates, "open"),
+    ("GET", "/fapi/v1/fundingInfo"): Route(funding_info, "open"),
 }

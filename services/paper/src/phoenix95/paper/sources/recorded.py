@@ -1,6 +1,7 @@
 """Recordings as a market: files are read as far ahead as the order of frames needs, and no further."""
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
@@ -70,6 +71,9 @@ class RecordedSource:
     def resume(self, states: Mapping[str, tuple[int, bytes]]) -> None:
         if states:
             raise ValueError("a recording is read again from its beginning")
+
+    def force(self, symbol: str, price: Decimal, start_ms: int, until_ms: int, *, again: bool = False) -> int:
+        raise ValueError("what was recorded cannot be moved")
 
     def notes(self) -> Sequence[Mapping[str, int | str]]:
         return [{"file": name, **counts} for name, counts in self.survey.files.items()]

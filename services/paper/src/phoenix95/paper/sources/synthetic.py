@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import Final
 
 import msgspec
@@ -9,7 +10,7 @@ import msgspec
 from phoenix95.paper.core.emission import Emission
 from phoenix95.paper.core.source import ClosedBar
 from phoenix95.paper.core.specs import Spec, spec_of
-from phoenix95.paper.core.synthetic import MINUTE_MS, Market, State
+from phoenix95.paper.core.synthetic import MINUTE_MS, STEP_MS, Market, State
 
 SEED_DEFAULT: Final = 95
 START_MS: Final = 1_767_600_000_000  # 2026-01-05 08:00:00 UTC, where every synthetic market begins
@@ -74,6 +75,15 @@ class SyntheticSource:
         for symbol, (_, blob) in states.items():
             if symbol in self._markets:
                 self._markets[symbol].state = msgspec.json.decode(blob, type=State)
+
+    def force(self, symbol: str, price: Decimal, start_ms: int, until_ms: int, *, again: bool = False) -> int:
+        market = self._markets[symbol]
+        steps = -(-(start_ms - market.start_ms) // STEP_MS)
+        start_ms = market.start_ms + steps * STEP_MS
+        if not again:
+            start_ms = max(start_ms, market.next_ms)
+        market.force(price, start_ms, max(start_ms, until_ms))
+        return start_ms
 
     def notes(self) -> Sequence[Mapping[str, int | str]]:
         return ()

@@ -8,21 +8,25 @@ from phoenix95.paper.core.routes import PRIVATE, served_on
 from phoenix95.paper.ws.framing import text_frame
 
 BACKLOG_MAX: Final = 16 << 20  # bytes that a slow consumer may have waiting, then it is cut off as on the exchange
+BY_NAME_ONLY: Final = ("TRADE_LITE",)  # events that only those get who ask for them with `events=`
 QUEUE_MAX: Final = 20_000
 
 
 class Link:
     """One connection as the hub sees it: what it is subscribed to and what waits to be written."""
 
-    def __init__(self, route: str, subscriptions: Subscriptions, listen_key: str) -> None:
+    def __init__(self, route: str, subscriptions: Subscriptions, listen_key: str, events: tuple[str, ...] = ()) -> None:
         self.route = route
         self.subscriptions = subscriptions
         self.listen_key = listen_key
+        self.events = events
         self.waiting: list[bytes] = []
 
-    def is_private(self, key: str) -> bool:
-        """Whether the user stream of a listen key goes here."""
-        return self.route == PRIVATE and (self.listen_key == key or key in self.subscriptions.streams)
+    def is_private(self, key: str, kind: str) -> bool:
+        """Whether events of this kind of a listen key's user stream go here."""
+        if self.route != PRIVATE or not (self.listen_key == key or key in self.subscriptions.streams):
+            return False
+        return kind in self.events if self.events or kind in BY_NAME_ONLY else True
 
 
 class Hub:
@@ -64,10 +68,10 @@ class Hub:
                 link.waiting.append(raw)
             self.sent += 1
 
-    def publish_private(self, key: str, payload: bytes) -> None:
+    def publish_private(self, key: str, kind: str, payload: bytes) -> None:
         """Queue an event of the user stream."""
         for link in self.links:
-            if link.is_private(key):
+            if link.is_private(key, kind):
                 if link.subscriptions.combined:
                     payload_out = b'{"stream":"%b","data":%b}' % (key.encode(), payload)
                 else:

@@ -71,6 +71,12 @@ class WsServer:
                 continue
             connection.transport.write(b"".join(frames))
 
+    def cut(self, route: str) -> None:
+        """Break every connection of a route, without a word."""
+        for link, connection in list(self._connections.items()):
+            if link.route == route:
+                connection.transport.abort()
+
     def _greet(self, connection: ServerConnection, request: Request) -> Response | None:
         path = parse_path(request.path)
         if path is None:
@@ -82,7 +88,7 @@ class WsServer:
         path = parse_path(request.path) if request else None
         if path is None:
             return
-        link = Link(path.route, Subscriptions(path.streams, combined=path.combined), path.listen_key)
+        link = Link(path.route, Subscriptions(path.streams, combined=path.combined), path.listen_key, path.events)
         self._connections[link] = connection
         self._hub.links.add(link)
         self._changed()
