@@ -167,8 +167,6 @@ def user_trades(desk: Desk, params: Params) -> list[Trade]:
         raise RefusedError(-1128)
     if start is not None and end is not None and not 0 <= end - start <= TRADES_WINDOW_MS:
         raise RefusedError(-1128)
-    if start is not None and end is None:
-        end = start + TRADES_WINDOW_MS
     return desk.exchange.store.fills(
         symbol,
         order_id=optional(params, "orderId"),
