@@ -71,7 +71,7 @@ def test_no_key_and_a_wrong_key_are_told_apart() -> None:
         ("/market/stream", Path(MARKET, True, (), "")),
         ("/market/stream?streams=a@aggTrade/b@ticker", Path(MARKET, True, ("a@aggTrade", "b@ticker"), "")),
         ("/public/ws/btcusdt@bookTicker", Path(PUBLIC, False, ("btcusdt@bookTicker",), "")),
-        ("/private/ws?listenKey=abc&events=ORDER_TRADE_UPDATE", Path(PRIVATE, False, (), "abc", ("ORDER_TRADE_UPDATE",))),
+        ("/private/ws?listenKey=abc&events=A/B", Path(PRIVATE, False, (), "abc", ("A", "B"))),
         ("/ws", Path("", False, (), "")),
         ("/stream?streams=a@b", Path("", True, ("a@b",), "")),
         ("/", None),
