@@ -159,7 +159,7 @@ class Binance:
             start = {"fromId": max(found) + 1}
 
     async def positions(self) -> tuple[VenuePosition, ...]:
-        answer = await self._ask("fapiPrivateV3GetPositionRisk", {}, Urgency.POLL)
+        answer = await self._ask("fapiPrivateV3GetPositionRisk", {})
         found: list[PositionRisk] = decoded(list[PositionRisk], _listed(answer), "position risk")
         return tuple(one.position() for one in found if one.position_amt != 0)
 

@@ -11,6 +11,7 @@ from phoenix95.common.errors import TransientError
 from phoenix95.common.events import Side
 from phoenix95.common.money import ZERO, plain
 from phoenix95.executor.core.flatten import AnySide, Held, Resting
+from phoenix95.executor.venue.budget import Urgency
 from phoenix95.executor.venue.exchange import Requests, decoded
 
 WINDOW_MS: Final = 10_000  # closing twice does no harm, so a slow line may have its time
@@ -70,8 +71,9 @@ class _Info(msgspec.Struct):
 class Direct:
     """All methods raise TransientError or OutcomeUnknown for what is no answer, VenueRejected for a definite no."""
 
-    def __init__(self, requests: Requests, now_ms: Callable[[], int]) -> None:
+    def __init__(self, requests: Requests, now_ms: Callable[[], int], *, urgency: Urgency = Urgency.LOOK) -> None:
         self._requests = requests
+        self._urgency = urgency  # of the lists; what changes something has the exchange's limits for itself
         self._now_ms = now_ms
         self._largest: dict[str, Decimal] | None = None
 
@@ -154,7 +156,7 @@ class Direct:
         return self._largest
 
     async def _list(self, endpoint: str) -> Any:
-        answer = await self._requests.read(endpoint, self._stamp())
+        answer = await self._requests.read(endpoint, self._stamp(), self._urgency)
         if not isinstance(answer, list):
             raise TransientError("exchange: no list in its answer")
         return answer

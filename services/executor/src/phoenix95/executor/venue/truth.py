@@ -9,6 +9,7 @@ import msgspec
 from phoenix95.common.errors import TransientError
 from phoenix95.executor.core.flatten import Resting
 from phoenix95.executor.core.reconcile import Config
+from phoenix95.executor.venue.budget import Urgency
 from phoenix95.executor.venue.direct import Direct
 from phoenix95.executor.venue.exchange import Requests, decoded
 
@@ -43,7 +44,7 @@ class Truths:
     def __init__(self, requests: Requests, stamp: Callable[[], dict[str, int]]) -> None:
         self._requests = requests
         self._stamp = stamp
-        self._direct = Direct(requests, lambda: stamp()["timestamp"])
+        self._direct = Direct(requests, lambda: stamp()["timestamp"], urgency=Urgency.POLL)
 
     async def orders(self) -> tuple[Resting, ...]:
         """Every open order of either kind."""
@@ -63,7 +64,7 @@ class Truths:
 
     async def hedged(self) -> bool:
         """Whether the account holds long and short apart."""
-        answer = await self._requests.read("fapiPrivateGetPositionSideDual", self._stamp())
+        answer = await self._requests.read("fapiPrivateGetPositionSideDual", self._stamp(), Urgency.POLL)
         if not isinstance(answer, dict) or "dualSidePosition" not in answer:
             raise TransientError("exchange: no position mode in its answer")
         return str(answer["dualSidePosition"]).lower() == "true"
@@ -82,7 +83,7 @@ class Truths:
             start = max(one.time for one in page)
 
     async def _list(self, endpoint: str, **params: Any) -> Any:
-        answer = await self._requests.read(endpoint, {**self._stamp(), **params})
+        answer = await self._requests.read(endpoint, {**self._stamp(), **params}, Urgency.POLL)
         if not isinstance(answer, list):
             raise TransientError("exchange: no list in its answer")
         return answer
