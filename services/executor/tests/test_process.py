@@ -629,7 +629,7 @@ async def test_a_strangers_position_is_adopted_protected_and_flattened_while_red
     await stand.check()
 
 
-async def test_flatten_direct_needs_nothing_but_the_exchange(stand: Stand) -> None:
+async def test_without_services_a_person_reconciles_and_flattens_directly(stand: Stand) -> None:
     await stand.venue.use_position_mode()
     price = await stand.price("BTCUSDT")
     for side, opening, closing in (("LONG", "BUY", "SELL"), ("SHORT", "SELL", "BUY")):
@@ -637,11 +637,11 @@ async def test_flatten_direct_needs_nothing_but_the_exchange(stand: Stand) -> No
         given = {"position_side": side, "trigger_price": D(round(price * away))}
         await stand.venue.place(by_a_person(stand, f"web{side}", side=opening, position_side=side))
         await stand.venue.place_conditional(by_a_person(stand, f"p95s{side}", "stop", side=closing, **given))
+    assert stand.executor("reconcile", "--apply").wait(50) == 0, (stand.folder / "executor.log").read_text()
+    assert len(await stand.rows("select 1 from ledger.trades where stage = 'PROTECTED'")) == 2
     nothing_else = {"P95_REDIS_URL": "", "P95_POSTGRES_URL": ""}
-    show = stand.executor("flatten", "--dry-run", **nothing_else)
-    assert show.wait(30) == 1
-    assert len(await stand.venue.positions()) == 2
     assert stand.executor("flatten", **nothing_else).wait(30) == 1  # nobody can be asked
+    assert len(await stand.venue.positions()) == 2
     await stand.arm("/fapi/v1/order", "drop_before")  # the first attempt is lost
     assert stand.executor("flatten", "--yes", **nothing_else).wait(30) == 0
     assert await stand.venue.positions() == ()

@@ -121,6 +121,9 @@ def test_settings_that_a_person_changed(held: Group) -> None:
         ("margin_mode", "isolated margin", "cross margin"),
     ]
     assert found(agreeing(held, configs=None, hedged=None), held) == []
+    trade = msgspec.structs.replace(held.trade, analysis_id="adopted-BTCUSDT-LONG-1", leverage=20)
+    adopted_one = msgspec.structs.replace(held, trade=trade)
+    assert found(agreeing(held, configs=changed), adopted_one) == []  # its margin mode is its maker's choice
 
 
 def test_income_is_compared_by_trade_and_what_is_nobodys_is_told() -> None:

@@ -34,6 +34,9 @@ def main() -> None:
     audit.add_argument("--account", help="only this account (default: all)")
     audit.add_argument("--anchor", help="an anchor noted earlier: finds a tail that was cut off")
     audit.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    compare = commands.add_parser("reconcile", help="compare exchange and ledger; exit 1 when they differ")
+    compare.add_argument("--apply", action="store_true", help="put right what differs; only where no executor runs")
+    compare.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     if arguments.command is None:
         from phoenix95.executor.service import run
@@ -47,6 +50,10 @@ def main() -> None:
 
 
 def _once(arguments: argparse.Namespace) -> None:
+    if arguments.command == "reconcile":
+        from phoenix95.executor.offline.commands import run_reconcile
+
+        sys.exit(run_reconcile(apply=arguments.apply, as_json=arguments.as_json))
     if arguments.command == "flatten":
         from phoenix95.executor.offline.commands import flatten_direct
 

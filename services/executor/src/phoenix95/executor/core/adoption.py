@@ -12,7 +12,7 @@ from phoenix95.common.money import ZERO, round_to
 from phoenix95.executor.core.flatten import Held
 from phoenix95.executor.core.group import Fill, Group, Trade
 from phoenix95.executor.core.intents import ROLE_LETTERS, Intent, PositionSide
-from phoenix95.executor.core.reconcile import opened_by
+from phoenix95.executor.core.reconcile import ADOPTED_PREFIX, opened_by
 from phoenix95.executor.core.sizing import Rules
 
 HOLD_MS: Final = 100 * 365 * 86_400_000  # no time barrier: nobody has said for how long it is meant
@@ -41,7 +41,7 @@ def adopted(
     first = run[0]
     entering = [one for one in run if one.order_id == first.order_id]
     filled = sum((one.quantity for one in entering), ZERO)
-    name = f"adopted-{position.symbol}-{side}-{first.trade_id if known else now_ms}"
+    name = f"{ADOPTED_PREFIX}{position.symbol}-{side}-{first.trade_id if known else now_ms}"
     trade = Trade(
         analysis_id=name,
         symbol=position.symbol,

@@ -12,6 +12,7 @@ from phoenix95.executor.core.group import Fill, Group
 from phoenix95.executor.core.intents import TERMINAL, PositionSide
 
 OUR_PREFIX: Final = "p95"  # of every client id that we give
+ADOPTED_PREFIX: Final = "adopted-"  # of the trades that we made of other people's positions
 CENT: Final = Decimal("0.000001")  # the exchange rounds each row to eight digits
 
 Foreign = Literal["adopt", "ignore", "alert"]
@@ -21,13 +22,13 @@ Kind = Literal[
 ]  # fmt: skip
 Places = Mapping[tuple[str, str], Held]
 Action = Literal["wait", "look", "adopt", "stop_entries", "cancel", "tell"]
-WORDS: Final[dict[Action, str]] = {
-    "wait": "wait: an answer of the exchange is under way",
-    "look": "fetch its fills and look again; after three looks stop new entries of the account",
-    "adopt": "adopt: protect it with a stop and stop new entries of the symbol",
-    "stop_entries": "stop new entries of the symbol; leave the position alone",
-    "cancel": "cancel it",
-    "tell": "tell people; nothing is changed",
+WORDS: Final[dict[Action, tuple[str, str]]] = {
+    "wait": ("wait", "an answer of the exchange is under way"),
+    "look": ("look again", "fetch its fills and look; after three looks no new entries in the account"),
+    "adopt": ("adopt", "protect it with a stop, follow it to its end; no new entries of the symbol until resumed"),
+    "stop_entries": ("stop entries", "no new entries of the symbol until resumed; the position is left alone"),
+    "cancel": ("cancel", "it is of our making and belongs to no trade"),
+    "tell": ("tell", "an alert to people; nothing is changed"),
 }
 
 
@@ -184,7 +185,8 @@ def _of_settings(truth: Truth, active: tuple[Group, ...], wanted: Wanted) -> lis
                     ledger=f"{group.trade.leverage}x", exchange=f"{config.leverage}x", action="tell",
                 )
             )  # fmt: skip
-        if config.isolated != wanted.isolated:
+        # who opened a position that we adopted chose its margin mode
+        if config.isolated != wanted.isolated and not name.startswith(ADOPTED_PREFIX):
             margin = {True: "isolated margin", False: "cross margin"}
             found.append(
                 Finding(

@@ -22,10 +22,12 @@ def flatten_direct(
     data: Path = DATA_DEFAULT,
 ) -> int:
     """Close all positions and cancel all orders, directly at the exchange. Returns the exit code: 0 only if flat."""
+    from phoenix95.common.logs import configure
     from phoenix95.executor.offline.flatten import flatten
     from phoenix95.executor.offline.where import settings_of
 
     settings = settings_of(data, os.environ)
+    configure("executor", level="warning", fmt="console")
     done = asyncio.run(
         flatten(
             settings,
@@ -43,6 +45,53 @@ def flatten_direct(
         _say("\nNothing was done (--dry-run).\n")
     else:
         _say(f"\nNOT FLAT after {done.rounds} round(s). Left: {'; '.join(done.left) or 'unknown'}\n")
+    return EXIT_NOT_DONE
+
+
+def run_reconcile(*, apply: bool = False, as_json: bool = False, data: Path = DATA_DEFAULT) -> int:
+    """Show how exchange and ledger differ. Returns the exit code: 0 when they do not."""
+    import msgspec
+
+    from phoenix95.common.logs import configure
+    from phoenix95.executor.core.reconcile import WORDS
+    from phoenix95.executor.offline.reconcile import reconcile
+    from phoenix95.executor.offline.table import table
+    from phoenix95.executor.offline.where import settings_of
+
+    settings = settings_of(data, os.environ)
+    configure("executor", level="warning", fmt="console")
+    seen = asyncio.run(reconcile(settings, apply=apply))
+    if as_json:
+        shown = [{**msgspec.to_builtins(one), "would": ": ".join(WORDS[one.action])} for one in seen.findings]
+        told = {**msgspec.to_builtins(seen), "findings": shown, "agrees": not seen.findings}
+        _say(msgspec.json.format(msgspec.json.encode(told)).decode() + "\n")
+        return EXIT_NOT_DONE if seen.findings else 0
+    _say(
+        f"account {seen.account}, {seen.exchange}\n"
+        f"{seen.trades} active trade(s) in the ledger; {seen.positions} position(s) and {seen.orders} open order(s) "
+        "at the exchange\n\n"
+    )
+    if not seen.findings:
+        _say("Exchange and ledger agree.\n")
+        return 0
+    _say(
+        table(
+            ("difference", "symbol", "exchange", "ledger", "would"),
+            [
+                (
+                    one.kind.replace("_", " "),
+                    f"{one.symbol} {one.position_side.lower()}" if one.position_side else one.symbol,
+                    one.exchange,
+                    one.ledger,
+                    WORDS[one.action][0],
+                )
+                for one in seen.findings
+            ],
+        )
+    )
+    _say("\n")
+    for action in dict.fromkeys(one.action for one in seen.findings):
+        _say(f" {': '.join(WORDS[action])}\n")
     return EXIT_NOT_DONE
 
 

@@ -153,9 +153,10 @@ def _shown(held: tuple[Held, ...], resting: tuple[Resting, ...]) -> str:
         )  # fmt: skip
     if not resting:
         return f"{text}\nNo order is open.\n"
+    in_order = sorted(resting, key=lambda one: (not one.can_open, one.symbol))
     return text + "\n" + table(
-        ("order", "type", "side", "quantity", "price", "id", "cancelled"),
+        ("order", "type", "side", "quantity", "price", "id", "when"),
         [(one.symbol, one.kind, f"{one.side} {one.position_side}", one.quantity, one.price, one.client_id,
-          "first" if one.can_open else "when flat") for one in resting],
+          "now" if one.can_open else "flat") for one in in_order],
         numbers=("quantity", "price"),
     )  # fmt: skip
