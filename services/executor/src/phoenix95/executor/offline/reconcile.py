@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Final
 
 import msgspec
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from phoenix95.common.errors import ConfigError, TransientError, VenueRejected
 from phoenix95.common.retry import StopRequested
@@ -51,7 +50,7 @@ class _Parts(msgspec.Struct):
     clock: ExchangeClock
     venue: Binance
     truths: Truths
-    engine: AsyncEngine
+    reading: Writer
 
     @property
     def wanted(self) -> Wanted:
@@ -81,8 +80,7 @@ async def _seen(parts: _Parts) -> Seen:
 
 async def _look(parts: _Parts) -> Seen:
     settings = parts.settings
-    writer = Writer(parts.engine, settings.account, NOBODY, lambda: None)
-    ledger = PostgresLedger(writer)
+    ledger = PostgresLedger(parts.reading)
     try:
         before = await ledger.active_groups()
         positions, orders = await parts.venue.positions(), await parts.truths.orders()
@@ -94,7 +92,7 @@ async def _look(parts: _Parts) -> Seen:
     groups = await ledger.active_groups()
     truth = Truth(positions=tuple(as_held(one) for one in positions), orders=orders, configs=configs, hedged=hedged)
     findings = compare(truth, groups, settings.policy(), parts.wanted, also=before)
-    async with writer.read("income") as session:
+    async with parts.reading.read("income") as session:
         findings += compare_income(*await booked(session, settings.account, parts.clock.now_ms()))
     return Seen(
         account=settings.account,
@@ -112,7 +110,7 @@ async def _put_right(parts: _Parts) -> None:
     ownership = await _own(parts)
     stop = asyncio.Event()
     try:
-        writer = Writer(parts.engine, settings.account, ownership.token, lambda: None)
+        writer = Writer(parts.reading.engine, settings.account, ownership.token, lambda: None)
         ledger = PostgresLedger(writer)
         ports = Ports(
             ledger=ledger, venue=parts.venue, clock=parts.clock, bounds=settings.bounds(), account=settings.account,
@@ -140,7 +138,7 @@ async def _own(parts: _Parts) -> Ownership:
     given_up = asyncio.Event()
     asyncio.get_running_loop().call_later(OWNER_WAIT_S, given_up.set)
     try:
-        return await take(parts.engine, parts.settings.account, stop=given_up)
+        return await take(parts.reading.engine, parts.settings.account, stop=given_up)
     except StopRequested as waiting:
         every_s = parts.settings.reconcile_ms / 1000
         raise ConfigError(
@@ -167,7 +165,8 @@ async def _opened(settings: ExecutorSettings) -> AsyncIterator[_Parts]:
     engine = connect(settings.postgres_url.reveal())
     try:
         await clock.measure()
-        yield _Parts(settings, clock, venue, Truths(requests, venue.stamp), engine)
+        reading = Writer(engine, settings.account, NOBODY, lambda: None)
+        yield _Parts(settings, clock, venue, Truths(requests, venue.stamp), reading)
     finally:
         await venue.close()
         await clock.aclose()
