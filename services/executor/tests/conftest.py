@@ -4,11 +4,14 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from phoenix95.common.events import Analysis, Quality
-from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.candidate import Book, Candidate, candidate
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.market import Market
+from phoenix95.executor.core.sizing import Bracket, Rules
 
 NOW_MS = 1_721_347_200_000
 
@@ -63,18 +66,65 @@ def an_analysis() -> Callable[..., Analysis]:
 
 
 @pytest.fixture
-def book() -> Book:
-    return Book(equity=Decimal(10_000), available=Decimal(10_000))
+def brackets() -> tuple[Bracket, ...]:
+    """The first two of BTCUSDT: 125 times up to a notional of 300,000 with 0.4 %, then 75 times with 0.5 %."""
+    return (
+        Bracket(leverage=125, floor=Decimal(0), cap=Decimal(300_000), rate=Decimal("0.004"), cum=Decimal(0)),
+        Bracket(leverage=75, floor=Decimal(300_000), cap=Decimal(3_000_000), rate=Decimal("0.005"), cum=Decimal(300)),
+    )
 
 
 @pytest.fixture
-def a_candidate(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Callable[..., Candidate]:
+def market() -> Market:
+    """All of it from a moment ago, at the price of `an_analysis`."""
+    return Market(
+        last=Decimal(1_000), last_ms=NOW_MS,
+        bid=Decimal("999.9"), ask=Decimal("1000.1"), book_ms=NOW_MS,
+        mark=Decimal(1_000), mark_ms=NOW_MS,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def book() -> Book:
+    return Book(
+        equity=Decimal(10_000), available=Decimal(10_000), wallet=Decimal(10_000), unrealized=Decimal(0),
+        maintenance=Decimal(0), told_ms=NOW_MS, peak_equity=Decimal(10_000),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def surroundings(rules: Rules, brackets: tuple[Bracket, ...], market: Market, book: Book) -> dict[str, Any]:
+    """What `decide` is told beside the analysis, so that a good one passes."""
+    return {"rules": rules, "brackets": brackets, "market": market, "book": book, "limits": Limits()}
+
+
+@pytest.fixture
+def surroundings_at(surroundings: dict[str, Any]) -> Callable[[int], dict[str, Any]]:
+    """The same, told at another time."""
+
+    def made(ms: int) -> dict[str, Any]:
+        market = msgspec.structs.replace(surroundings["market"], last_ms=ms, book_ms=ms, mark_ms=ms)
+        return surroundings | {"market": market, "book": msgspec.structs.replace(surroundings["book"], told_ms=ms)}
+
+    return made
+
+
+@pytest.fixture
+def a_candidate(
+    an_analysis: Callable[..., Analysis],
+    rules: Rules,
+    brackets: tuple[Bracket, ...],
+    market: Market,
+    book: Book,
+) -> Callable[..., Candidate]:
     def made(*, now_ms: int = NOW_MS + 10, uncertainty_ms: float | None = 5.0, **changes: Any) -> Candidate:
         return candidate(
             an_analysis(**changes),
             now_ms=now_ms,
             uncertainty_ms=uncertainty_ms,
-            rules=changes.pop("rules", rules),
+            rules=rules,
+            brackets=brackets,
+            market=market,
             book=book,
             limits=Limits(),
         )

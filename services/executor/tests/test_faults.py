@@ -18,8 +18,9 @@ import pytest
 from phoenix95.common.clock import ManualClock
 from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Severity
-from phoenix95.executor.core.candidate import Book, Limits, Mode, Modes
+from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision, decide
+from phoenix95.executor.core.figures import Figures
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import TERMINAL, Intent, Role, move
 from phoenix95.executor.core.observe import ConditionalReport, Report
@@ -244,6 +245,9 @@ class MemoryLedger:
     async def modes(self) -> Modes:
         return self.world.effect("load", lambda: Modes(symbols=dict.fromkeys(self.halted, "HALT")))  # type: ignore[no-any-return]
 
+    async def figures(self, symbol: str, *, now_ms: int, since_ms: int, staged: int) -> Figures:
+        raise AssertionError("nothing is decided here")
+
     async def group(self, analysis_id: str) -> Group:
         return self.world.effect("load", lambda: self.stored)  # type: ignore[no-any-return]
 
@@ -401,10 +405,10 @@ def check(plan: Mapping[int, str], venue: MemoryVenue, ledger: MemoryLedger) -> 
 
 
 @pytest.fixture
-def group(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Group:
+def group(an_analysis: Callable[..., Analysis], surroundings: dict[str, Any]) -> Group:
     decision = decide(
         an_analysis(ts=START_MS, expires_at=START_MS + 1_500, hold_ms=10_000),
-        account="test", now_ms=START_MS, uncertainty_ms=1.0, rules=rules, book=book, limits=Limits(),
+        account="test", now_ms=START_MS, uncertainty_ms=1.0, **surroundings,
     )  # fmt: skip
     assert decision.group is not None, decision.decided.reason
     return decision.group

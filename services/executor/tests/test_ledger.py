@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from decimal import Decimal
+from typing import Any
 
 import msgspec
 import pytest
@@ -17,14 +18,14 @@ from phoenix95.common.events import Analysis, Decided, PositionChanged
 from phoenix95.common.ids import StreamId
 from phoenix95.common.retry import StopRequested
 from phoenix95.common.wire import order_decoder
-from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision, attempt, decide, ending
 from phoenix95.executor.core.exits import Closing
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
+from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.options import parse_wishes
 from phoenix95.executor.core.protection import Wanted
-from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger import connect as connecting
 from phoenix95.executor.ledger import history, ownership
 from phoenix95.executor.ledger.connect import connect
@@ -66,11 +67,11 @@ async def opened(migrated: str) -> AsyncIterator[Opened]:
 
 
 @pytest.fixture
-def decision(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Callable[..., Decision]:
+def decision(an_analysis: Callable[..., Analysis], surroundings: dict[str, Any]) -> Callable[..., Decision]:
     def made(limits: Limits | None = None, **changes: object) -> Decision:
         return decide(
             an_analysis(**changes), account="main", now_ms=NOW_MS, uncertainty_ms=1.0,
-            rules=rules, book=book, limits=limits or Limits(),
+            **surroundings | ({} if limits is None else {"limits": limits}),
         )  # fmt: skip
 
     return made

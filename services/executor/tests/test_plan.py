@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from phoenix95.common.events import Analysis
-from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import attempt, decide
 from phoenix95.executor.core.group import Fill, Group, with_fills, with_intent
 from phoenix95.executor.core.intents import LIMITED, Intent, move
@@ -28,7 +28,6 @@ from phoenix95.executor.core.plan import (
     next_move,
 )  # fmt: skip
 from phoenix95.executor.core.protection import Wanted
-from phoenix95.executor.core.sizing import Rules
 
 D = Decimal
 NOW_MS = 1_721_347_200_000
@@ -36,9 +35,13 @@ BOUNDS = Bounds()
 
 
 @pytest.fixture
-def planned(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Group:
+def planned(an_analysis: Callable[..., Analysis], surroundings: dict[str, Any]) -> Group:
     decision = decide(
-        an_analysis(), account="test", now_ms=NOW_MS, uncertainty_ms=1.0, rules=rules, book=book, limits=Limits()
+        an_analysis(),
+        account="test",
+        now_ms=NOW_MS,
+        uncertainty_ms=1.0,
+        **surroundings,
     )
     assert decision.group is not None
     return decision.group

@@ -32,10 +32,8 @@ from phoenix95.common.bus.symbols import add_symbol
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.events import Analysis, ClosePosition, Decided, OrderChanged, PlaceTrade, PositionChanged
 from phoenix95.common.wire import ack_decoder, order_decoder
-from phoenix95.executor.core.candidate import Book, Limits
 from phoenix95.executor.core.decide import decide
 from phoenix95.executor.core.intents import Intent
-from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger.connect import connect as connect_postgres
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
@@ -113,7 +111,12 @@ class Stand:
                 "P95_EXCHANGE_REST_URL": self.url, "P95_EXCHANGE_WS_URL": f"ws://127.0.0.1:{self.ws}",
                 "P95_EXECUTOR_API_KEY": KEY, "P95_EXECUTOR_API_SECRET": SECRET,
                 "P95_EXECUTOR_RECV_WINDOW_MS": str(RECV_WINDOW_MS), "P95_EXECUTOR_RECONCILE_MS": "1000",
-                "P95_EXECUTOR_POLL_MS": "200", "P95_EXECUTOR_HTTP_PORT": str(ops or self.ops), **extra,
+                "P95_EXECUTOR_POLL_MS": "200", "P95_EXECUTOR_HTTP_PORT": str(ops or self.ops),
+                # the same few symbols are entered again and again here, with stops that are to be hit
+                "P95_EXECUTOR_DUPLICATE_MS": "0", "P95_EXECUTOR_STOP_COOLDOWN_MS": "0",
+                "P95_EXECUTOR_MIN_STOP_PERCENT": "0.0001", "P95_EXECUTOR_MIN_STOP_TICKS": "1",
+                # room to raise an order to the exchange's minimum, whatever the price of BTCUSDT
+                "P95_EXECUTOR_MAX_POSITION_RISK_PERCENT": "0.03", **extra,
             },
         )  # fmt: skip
 
@@ -165,6 +168,7 @@ class Stand:
         stop, target = changes.pop("stop", 0.02), changes.pop("target", 0.03)
         sign = 1 if changes.get("side", "BUY") == "BUY" else -1
         now_ms = self._now_ms()
+        await self.tell_price(symbol, price, now_ms)
         analysis = make(
             **{
                 "id": f"test-{symbol}-{self.count}", "symbol": symbol,
@@ -186,6 +190,15 @@ class Stand:
         signature = hmac.new(SECRET.encode(), text.encode(), "sha256").hexdigest()
         answer = await self.http.get(f"{path}?{text}&signature={signature}", headers={"X-MBX-APIKEY": KEY})
         return answer.json()
+
+    async def tell_price(self, symbol: str, price: float, now_ms: int, **changes: str) -> None:
+        """Write the price hash as the feed would."""
+        now = str(now_ms)
+        fields = {
+            "price": str(price), "trade_time": now, "bid": str(price), "ask": str(price), "book_time": now,
+            "mark": str(price), "mark_time": now,
+        }  # fmt: skip
+        await write_price(self.redis, symbol, 16, fields | changes)
 
     async def rows(self, sql: str, **values: Any) -> list[dict[str, Any]]:
         async with self.engine.connect() as connection:
@@ -359,7 +372,7 @@ async def test_every_analysis_and_reply_is_a_row_and_a_command_closes(stand: Sta
         await stand.say(an_analysis, stream=reply, request="6-0"): "already held",
         await stand.say(an_analysis, "ETHUSDT", expires_at=1): "expired",
         await stand.say(an_analysis, "ETHUSDT", confidence=0.5): "confidence",
-        await stand.say(an_analysis, "ETHUSDT", position_fraction=0.5): "exceeds",
+        await stand.say(an_analysis, "ETHUSDT", position_fraction=0.5): "size: size 0.5",
     }
     await stand.redis.xadd(keys.analysis("XRPUSDT", 16), {"d": "{broken"})
 
@@ -533,7 +546,7 @@ async def test_killed_at_random_moments_it_never_doubles_an_entry_or_forgets_a_p
 async def test_a_manual_trade_is_entered_once_and_what_is_too_late_is_not(stand: Stand) -> None:
     price = await stand.price("ETHUSDT")
     for symbol in ("BTCUSDT", "ETHUSDT"):
-        await write_price(stand.redis, symbol, 16, {"price": str(await stand.price(symbol))})
+        await stand.tell_price(symbol, await stand.price(symbol), stand._now_ms())
     now_ms = stand._now_ms()
     late = PlaceTrade(
         symbol="BTCUSDT", side="BUY", requested_at=now_ms - 9, expires_at=now_ms - 1, leverage=2, equity_fraction="0.01"
@@ -666,14 +679,16 @@ async def test_a_leftover_stop_is_cancelled_although_its_symbol_is_held(stand: S
     assert len(await stand.venue.open_conditionals("ETHUSDT")) == 2
 
 
-async def test_a_trade_that_nobody_drives_is_taken_up(stand: Stand, an_analysis: Make, rules: Rules) -> None:
+async def test_a_trade_that_nobody_drives_is_taken_up(
+    stand: Stand, an_analysis: Make, surroundings_at: Callable[[int], dict[str, Any]]
+) -> None:
     """Its decision was stored, but the reply of the commit was lost: nothing may hold its symbol for ever."""
     await stand.start_executor()
     token = (await stand.rows("select token from ledger.accounts"))[0]["token"]
     now_ms = stand._now_ms()
     decision = decide(
         an_analysis(ts=now_ms, expires_at=now_ms + 10), account="main", now_ms=now_ms, uncertainty_ms=1.0,
-        rules=rules, book=Book(equity=D(10_000), available=D(10_000)), limits=Limits(),
+        **surroundings_at(now_ms),
     )  # fmt: skip
     ledger = PostgresLedger(Writer(stand.engine, "main", token, lambda: None))
     await ledger.decide([decision], None, await ledger.modes())

@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from phoenix95.common.events import Analysis
-from phoenix95.executor.core.candidate import Book, Limits
 from phoenix95.executor.core.decide import decide
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import Intent, PositionSide, Role
+from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.options import Options, Target, Wish, Wishes, options_of, parse_wishes, split
 from phoenix95.executor.core.protection import (
     MOVE_PAUSE_MS,
@@ -357,12 +357,12 @@ def test_a_far_short_target_under_zero_is_left_out(rules: Rules) -> None:
 
 
 def test_a_decision_stores_every_order_of_the_options(
-    an_analysis: Callable[..., Analysis], rules: Rules, book: Book
+    an_analysis: Callable[..., Analysis], surroundings: dict[str, Any]
 ) -> None:
     limits = Limits(wishes=parse_wishes(trailing=0.01, breakeven_r=1, targets=("0.5@1", "0.5@2")))
     made = decide(
-        an_analysis(), account="main", now_ms=1_721_347_200_000, uncertainty_ms=1.0, rules=rules, book=book,
-        limits=limits,
+        an_analysis(), account="main", now_ms=1_721_347_200_000, uncertainty_ms=1.0,
+        **surroundings | {"limits": limits},
     ).group  # fmt: skip
     assert made is not None
     assert [(one.role, one.attempt, one.slot) for one in made.intents] == [

@@ -11,7 +11,7 @@ from phoenix95.common.errors import ConfigError
 from phoenix95.common.events import Analysis
 from phoenix95.executor.config import ExecutorSettings
 from phoenix95.executor.core.adoption import adopted
-from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import decide
 from phoenix95.executor.core.flatten import Held, Resting, work
 from phoenix95.executor.core.group import Fill, Group, with_intent
@@ -37,11 +37,10 @@ Make = Callable[..., Analysis]
 
 
 @pytest.fixture
-def held(an_analysis: Make, rules: Rules, book: Book) -> Group:
+def held(an_analysis: Make, surroundings: dict[str, Any]) -> Group:
     """A long of 0.2 BTC whose stop was seen in the open list."""
     decision = decide(
-        an_analysis(take_profit=None), account="main", now_ms=NOW_MS, uncertainty_ms=1.0, rules=rules, book=book,
-        limits=Limits(),
+        an_analysis(take_profit=None), account="main", now_ms=NOW_MS, uncertainty_ms=1.0, **surroundings,
     )  # fmt: skip
     assert decision.group is not None
     group = decision.group

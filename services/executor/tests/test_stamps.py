@@ -11,21 +11,20 @@ from sqlalchemy import text
 from phoenix95.common.clock import ManualClock
 from phoenix95.common.events import Analysis
 from phoenix95.common.wire import encode
-from phoenix95.executor.core.candidate import Limits
+from phoenix95.executor.core.figures import Told
+from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.ledger.connect import connect
 from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.ownership import take as own
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
-from phoenix95.executor.ports import Ports, Venue, VenueAccount
+from phoenix95.executor.ports import Ports, Venue
 from phoenix95.executor.protocol.intake import Standing, take
 
 NOW_MS = 1_721_347_200_000
 STREAM = "p95:reply:{03}:BTCUSDT"
-ACCOUNT = VenueAccount(
-    equity=Decimal(1), wallet=Decimal(1), available=Decimal(1), used_margin=Decimal(0), unrealized=Decimal(0)
-)
+ACCOUNT = Told(at_ms=NOW_MS, equity=Decimal(1), wallet=Decimal(1), available=Decimal(1), unrealized=Decimal(0))
 # stamps, and what the row says of them: (cache_hit, processing_time_ms)
 CASES: list[tuple[bytes | None, tuple[bool | None, float | None]]] = [
     (b'{"received":1000,"folded":1007,"cache_hit":true}', (True, 7.0)),

@@ -12,11 +12,10 @@ import pytest
 from sqlalchemy import text
 
 from phoenix95.common.events import Analysis, Bar, Factor
-from phoenix95.executor.core.candidate import Book, Limits, Modes
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision, decide
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
-from phoenix95.executor.core.sizing import Rules
 from phoenix95.executor.ledger.connect import connect
 from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.ownership import Ownership, take
@@ -90,7 +89,9 @@ async def kept(ledger_url: str) -> AsyncIterator[Kept]:
 
 
 @pytest.fixture
-def decided(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> Callable[..., Decision]:
+def decided(
+    an_analysis: Callable[..., Analysis], surroundings_at: Callable[[int], dict[str, Any]]
+) -> Callable[..., Decision]:
     """A decision at NOW_MS + 10 on an analysis with a bar and a factor, changed by keyword."""
     bar = Bar(
         open_time=NOW_MS - 60_000, length_ms=60_000, open=990.0, high=1_003.5, low=988.0, close=1_000.0,
@@ -101,8 +102,7 @@ def decided(an_analysis: Callable[..., Analysis], rules: Rules, book: Book) -> C
     def made(**changes: Any) -> Decision:
         analysis = an_analysis(**{"bar": bar, "factors": (factor,), **_cause(changes), **changes})
         return decide(
-            analysis, account="main", now_ms=analysis.ts + 10, uncertainty_ms=1.0, rules=rules, book=book,
-            limits=Limits(),
+            analysis, account="main", now_ms=analysis.ts + 10, uncertainty_ms=1.0, **surroundings_at(analysis.ts),
         )  # fmt: skip
 
     return made

@@ -34,6 +34,10 @@ _RECV_WINDOW_MS_MAX: Final = 60_000  # the exchange refuses a longer recvWindow
 _SCALED: Final[Mapping[str, int | None]] = {
     "P95_ENGINE_SIGNAL_TTL_MS": None,
     "P95_EXECUTOR_RECV_WINDOW_MS": _RECV_WINDOW_MS_MAX,
+    "P95_EXECUTOR_MAX_SIGNAL_AGE_MS": None,
+    "P95_EXECUTOR_MAX_MARKET_AGE_MS": None,
+    "P95_EXECUTOR_MAX_ACCOUNT_AGE_MS": None,
+    "P95_EXECUTOR_MAX_CLOCK_UNCERTAINTY_MS": None,
     "P95_GATEWAY_TRADE_TTL_MS": None,
 }  # bounds on latency in exchange ms, with what they may at most become
 

@@ -4,7 +4,7 @@ All raise TransientError when they could not be asked. A write that raised may h
 what is stored and goes on from there. `Fenced` from the ledger means that another executor has taken over.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Protocol
 
@@ -14,8 +14,10 @@ from phoenix95.common.clock import Clock
 from phoenix95.common.events import Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.figures import Figures, Told
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent, PositionSide, Role
+from phoenix95.executor.core.market import Market
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.core.sizing import Bracket, Rules
@@ -33,13 +35,22 @@ class VenuePosition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class VenueAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """`equity` is the margin balance: wallet and unrealised result."""
+    """`equity` is the margin balance: wallet and unrealised result. `maintenance` is what all positions need, None:
+    not told."""
 
     equity: Decimal
     wallet: Decimal
     available: Decimal
     used_margin: Decimal
     unrealized: Decimal
+    maintenance: Decimal | None = None
+
+    def told(self, at_ms: int) -> Told:
+        """As the gates need it; it was so at `at_ms` of exchange time."""
+        return Told(
+            at_ms=at_ms, equity=self.equity, wallet=self.wallet, available=self.available,
+            unrealized=self.unrealized, maintenance=self.maintenance,
+        )  # fmt: skip
 
 
 class Venue(Protocol):
@@ -102,6 +113,11 @@ class Ledger(Protocol):
     """What is remembered. Each method is one transaction that first proves that we are still the active executor."""
 
     async def modes(self) -> Modes: ...
+
+    async def figures(self, symbol: str, *, now_ms: int, since_ms: int, staged: int) -> Figures:
+        """What a decision on a symbol needs of the past since `since_ms` and of today. `staged`: how many trades with
+        real money are counted at most."""
+        ...
 
     async def group(self, analysis_id: str) -> Group: ...
 
@@ -175,10 +191,15 @@ def _unobserved(_hop: str, _ms: float) -> None:
     return None
 
 
+async def _unknown_market(_symbol: str) -> Market:
+    return Market()
+
+
 class Ports(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a step of the protocol is given. `observe` takes the latency of a hop, in exchange ms.
 
-    `unknowns` counts requests in a row whose outcome is unknown; with `unknowns_max` of them entries halt.
+    `unknowns` counts requests in a row whose outcome is unknown; with `unknowns_max` of them entries halt. `market`
+    tells what the feed last said of a symbol; it raises TransientError.
     """
 
     ledger: Ledger
@@ -191,6 +212,7 @@ class Ports(msgspec.Struct, frozen=True, kw_only=True):
     unknowns_max: int = 5
     unknowns: Streak = msgspec.field(default_factory=Streak)
     observe: Callable[[str, float], None] = _unobserved
+    market: Callable[[str], Awaitable[Market]] = _unknown_market
 
 
 __all__ = ["Clock", "Ledger", "Ports", "Streak", "Venue", "VenueAccount", "VenuePosition"]

@@ -1,5 +1,6 @@
 """The streams that the executor follows: every analysis, every reply, and the commands."""
 
+import asyncio
 import time
 from collections.abc import Mapping
 from decimal import Decimal
@@ -13,11 +14,14 @@ from phoenix95.common.bus import Connection
 from phoenix95.common.bus.prices import read_price
 from phoenix95.common.bus.reader import Entry, LogReader
 from phoenix95.common.bus.symbols import read_symbols
-from phoenix95.common.errors import BadMessage, TransientError
+from phoenix95.common.clock import Clock
+from phoenix95.common.errors import BadMessage, TransientError, VenueRejected
 from phoenix95.common.events import ClosePosition, DeadLetter, PlaceTrade
-from phoenix95.common.money import exact
+from phoenix95.common.retry import pause
 from phoenix95.common.wire import command_decoder
-from phoenix95.executor.core.candidate import Limits
+from phoenix95.executor.core.figures import Told
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.market import Market, market_of
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ports import Ports, Venue, VenueAccount
@@ -25,31 +29,40 @@ from phoenix95.executor.protocol.intake import Standing, as_text, body, take, ta
 
 SYMBOLS_EVERY_S: Final = 1.0
 REGRESSED_EVERY_S: Final = 5.0
-ACCOUNT_FRESH_S: Final = 5.0  # gates may work with figures this old
-ACCOUNT_USABLE_S: Final = 60.0  # and with these while the exchange does not answer
+ACCOUNT_EVERY_S: Final = 3.0
+ACCOUNT_AGAIN_S: Final = 1.0
 
 
 class AccountView:
-    """The account's figures, asked for when the last answer is too old."""
+    """The account's figures as last told, with the time of it: a decision never waits for the exchange, and the gates
+    say when the figures are too old."""
 
-    def __init__(self, venue: Venue) -> None:
-        self._venue = venue
-        self._told: VenueAccount | None = None
-        self._at_s = 0.0
+    def __init__(self, venue: Venue, clock: Clock) -> None:
+        self._venue, self._clock = venue, clock
+        self.told: Told | None = None
 
-    def put(self, told: VenueAccount) -> None:
-        self._told, self._at_s = told, time.monotonic()
+    async def ask(self) -> None:
+        """Raises TransientError, VenueRejected."""
+        at_ms = self._clock.now_ms()  # of the question: what happens while it is answered may not be in the answer
+        self.put(await self._venue.account(), at_ms)
 
-    async def get(self) -> VenueAccount | None:
-        """None when the exchange has not answered for too long: then nothing is entered."""
-        if self._told is None or time.monotonic() - self._at_s > ACCOUNT_FRESH_S:
+    def put(self, account: VenueAccount, at_ms: int) -> None:
+        if self.told is None or at_ms >= self.told.at_ms:
+            self.told = account.told(at_ms)
+
+    async def keep(self, stop: asyncio.Event) -> None:
+        """Ask again and again until `stop`."""
+        failing = False
+        while not stop.is_set():
             try:
-                self.put(await self._venue.account())
-            except TransientError as error:
-                structlog.get_logger().warning("account_not_told", reason=str(error))
-                if time.monotonic() - self._at_s > ACCOUNT_USABLE_S:
-                    self._told = None
-        return self._told
+                await self.ask()
+            except (TransientError, VenueRejected) as error:
+                if not failing:
+                    structlog.get_logger().warning("account_not_told", reason=str(error))
+                failing = True
+            else:
+                failing = False
+            await pause(stop, ACCOUNT_AGAIN_S if failing else ACCOUNT_EVERY_S)
 
 
 class Following:
@@ -62,13 +75,9 @@ class Following:
         self._symbols_at_s = 0.0
         self._checked_at_s = time.monotonic()
 
-    async def price(self, symbol: str) -> Decimal | None:
-        """What the feed last told; None when that is older than its time to live. Raises TransientError."""
-        fields = await read_price(self._redis, symbol, self._partitions)
-        try:
-            return None if fields is None else exact(fields.get("price", ""))
-        except ValueError:
-            return None
+    async def market(self, symbol: str) -> Market:
+        """What the feed last told; nothing when that is older than its time to live. Raises TransientError."""
+        return market_of(await read_price(self._redis, symbol, self._partitions) or {})
 
     async def refresh(self, reader: LogReader) -> None:
         """Follow new symbols from their beginning; go back in streams that were rolled back."""
@@ -99,11 +108,10 @@ class Commands:
         ports: Ports,
         ledger: PostgresLedger,
         desk: Desk,
-        following: Following,
         limits: Limits,
         stop_share: Decimal,
     ) -> None:
-        self._ports, self._ledger, self._desk, self._following = ports, ledger, desk, following
+        self._ports, self._ledger, self._desk = ports, ledger, desk
         self._limits, self._stop_share = limits, stop_share
 
     async def obey(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
@@ -130,7 +138,6 @@ class Commands:
             self._ports,
             command,
             (keys.COMMAND, entry_id),
-            price=await self._following.price(command.symbol),
             stop_share=self._stop_share,
             standing=standing,
             limits=self._limits,

@@ -5,6 +5,7 @@ import time
 from decimal import Decimal
 from typing import Final
 
+import msgspec
 import structlog
 
 from phoenix95.common import keys
@@ -115,7 +116,7 @@ class _Executor:
         self._writer, self._emitted, self._key_check = writer, emitted, key_check
         self._truths = truths
         self._ledger = PostgresLedger(writer)
-        self._account = AccountView(venue)
+        self._account = AccountView(venue, clock)
         self._recovered = asyncio.Event()
         self._reconciled = asyncio.Event()
         self._limits = settings.limits()
@@ -168,6 +169,7 @@ class _Executor:
                 lost_ms=self._settings.clock_lost_ms, stop=self._stop,
             )  # fmt: skip
             outer.create_task(clock_watch, name="clock watch")
+            outer.create_task(self._account.keep(self._stop), name="account")
             rules = keep_rules(self._venue.reference, self._ledger, self._clock, self._stop)
             outer.create_task(rules, name="rules")
             if self._key_check is not None:
@@ -178,7 +180,7 @@ class _Executor:
     async def _greet(self) -> None:
         """The first signed requests: they tell wrong keys, and put the account into the position mode that is set."""
         try:
-            self._account.put(await self._venue.account())
+            await self._account.ask()
             await self._venue.use_position_mode()
         except VenueRejected as refusal:
             if refusal.code in CREDENTIALS:
@@ -229,7 +231,8 @@ class _Executor:
     async def _reading(self, desk: Desk, following: Following, reader: LogReader) -> None:
         log, waits = structlog.get_logger(), None
         stop_share = Decimal(str(self._settings.manual_stop_percent))
-        commands = Commands(self._ports, self._ledger, desk, following, self._limits, stop_share)
+        ports = msgspec.structs.replace(self._ports, market=following.market)
+        commands = Commands(ports, self._ledger, desk, self._limits, stop_share)
         with_recovery = asyncio.create_task(self._recovered.wait())
         await asyncio.wait({with_recovery}, timeout=RECOVERY_FIRST_S)
         with_recovery.cancel()
@@ -240,13 +243,13 @@ class _Executor:
                 batches = await reader.read(following.offsets)
                 # commands first: a person who wants out does not wait for the analyses
                 for stream, entries in sorted(batches, key=lambda batch: batch[0] != keys.COMMAND):
-                    standing = await self._standing()
+                    standing = self._standing()
                     if stream == keys.COMMAND:
                         for entry_id, fields in entries:
                             await commands.obey(entry_id, fields, standing)
                             following.offsets[stream] = entry_id
                     else:
-                        await handle(self._ports, desk, stream, entries, standing=standing, limits=self._limits)
+                        await handle(ports, desk, stream, entries, standing=standing, limits=self._limits)
                         following.offsets[stream] = entries[-1][0]
                 self._context.health.progress("reading")
             except Fenced:
@@ -267,13 +270,13 @@ class _Executor:
     async def _halt(self, cause: str, reason: str) -> None:
         await self._ledger.tighten("HALT", cause, reason, None)
 
-    async def _standing(self) -> Standing:
+    def _standing(self) -> Standing:
         not_ready = self._barred()
         if self._key_check is not None and not_ready is None:
             not_ready = self._key_check.reason()
         if not self._recovered.is_set():
             not_ready = "the recovery has not finished"
-        return Standing(await self._account.get(), not_ready)
+        return Standing(self._account.told, not_ready)
 
     def _barred(self) -> str | None:
         """Why nothing may be entered, whatever the ledger says: before the first look at the exchange, and while the
@@ -297,7 +300,8 @@ class _Executor:
             losses = self._ownership.losses
             fully = time.monotonic() >= full_at_s
             try:
-                self._account.put(await reconciler.look(fully=fully))
+                at_ms = self._clock.now_ms()
+                self._account.put(await reconciler.look(fully=fully), at_ms)
                 if fully:
                     full_at_s = time.monotonic() + settings.reconcile_fully_ms / 1000
                 self._reconciled.set()

@@ -19,10 +19,12 @@ def exposures(groups: Iterable[Group]) -> tuple[Exposure, ...]:
 def _exposure(group: Group) -> Exposure:
     entry, trade = group.entry, group.trade
     pending = entry.filled == 0
+    coming = entry.quantity - entry.filled if entry.live else ZERO
     return Exposure(
         symbol=trade.symbol,
         position_side=trade.position_side,
-        size=entry.quantity if pending else max(ZERO, group.held),
+        leverage=trade.leverage,
+        size=entry.quantity if pending else max(ZERO, group.held) + coming,
         entry_price=trade.price if pending or entry.average_price is None else entry.average_price,
         stop_price=resting_stop_price(group),
     )

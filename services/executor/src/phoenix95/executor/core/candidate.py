@@ -1,39 +1,21 @@
-"""What the gates look at: one analysis in exact numbers, the account's book, and the limits."""
+"""What the gates look at: one analysis in exact numbers, its market, and the account's book."""
 
 from decimal import Decimal
 from typing import Final, Literal
 
 import msgspec
 
-from phoenix95.common.events import Analysis
+from phoenix95.common.events import Analysis, Side
 from phoenix95.common.money import ZERO, round_to
 from phoenix95.executor.core.intents import PositionSide
-from phoenix95.executor.core.options import Wishes
-from phoenix95.executor.core.sizing import Rules, Sized, size, sized_by_hand
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.market import Market
+from phoenix95.executor.core.sizing import Bracket, Rules, Sized, size, sized_by_hand
 
 Mode = Literal["RUN", "REDUCE_ONLY", "HALT", "FLATTEN"]
 
 SLIPPAGE: Final = Decimal("0.001")  # what a stop at market may lose beyond its price, as a share of notional
 TAKER_FEE: Final = Decimal("0.0005")
-
-
-class Limits(msgspec.Struct, frozen=True, kw_only=True):
-    """Shares are of equity, in [0, 1]; `exposure_max` is notional over equity.
-
-    `wishes` is what a trade gets beside its stop and target. `exit_on_opposite`: an analysis that would enter the
-    other side ends what is held.
-    """
-
-    confidence_min: Decimal = Decimal("0.75")
-    score_min: Decimal = Decimal("0.70")
-    position_risk_max: Decimal = Decimal("0.02")
-    leverage_max: int = 20
-    portfolio_risk_max: Decimal = Decimal("0.10")
-    exposure_max: Decimal = Decimal(1)
-    positions_max: int = 10
-    uncertainty_max_ms: float = 250.0
-    wishes: Wishes = Wishes()
-    exit_on_opposite: bool = True
 
 
 class Modes(msgspec.Struct, frozen=True, kw_only=True):
@@ -54,13 +36,15 @@ class Modes(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Exposure(msgspec.Struct, frozen=True, kw_only=True):
-    """A position or an entry under way. `size` is positive on both sides."""
+    """A position or an entry under way. `size` is positive on both sides; `entered_ms` is when it was decided on."""
 
     symbol: str
     position_side: PositionSide
     size: Decimal
     entry_price: Decimal
     stop_price: Decimal
+    leverage: int = 1
+    entered_ms: int = 0
 
     @property
     def notional(self) -> Decimal:
@@ -71,19 +55,48 @@ class Exposure(msgspec.Struct, frozen=True, kw_only=True):
         return risk_at_stop(self.position_side, self.size, self.entry_price, self.stop_price)
 
 
+class Entered(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier analysis that was let through. `cause` is the tick that it came of, `request` what asked for it."""
+
+    analysis_id: str
+    symbol: str
+    side: Side
+    at_ms: int
+    cause: str | None = None
+    request: str | None = None
+
+
 class Book(msgspec.Struct, frozen=True, kw_only=True):
-    """The account as the gates see it. `equity` and `available` are None until the exchange told them;
-    `not_ready` says why no entry is allowed yet (the recovery has not finished), or None."""
+    """The account as the gates see it.
+
+    From the exchange, as it was at `told_ms` of exchange time: `equity` (wallet and unrealised result), `wallet`,
+    `available`, `unrealized`, `maintenance` (what all positions need); None while the exchange has not told them.
+    From the ledger: `entries` are those of the last minute or more, `stopped_out_ms` is the symbol's last stop-out,
+    None when it is longer ago. `day_realized` is since UTC midnight, after fees, `day_unrealized_before` what was
+    unrealised then; `peak_equity` the most that was ever seen; `live_trades` counts those with real money, and is
+    only counted in mode live. `not_ready` says why no entry is allowed yet (the recovery has not finished), or None.
+    """
 
     equity: Decimal | None
     available: Decimal | None
+    wallet: Decimal | None = None
+    unrealized: Decimal | None = None
+    maintenance: Decimal | None = None
+    told_ms: int | None = None
     exposures: tuple[Exposure, ...] = ()
     modes: Modes = Modes()
+    entries: tuple[Entered, ...] = ()
+    stopped_out_ms: int | None = None
+    day_realized: Decimal = ZERO
+    day_unrealized_before: Decimal = ZERO
+    peak_equity: Decimal = ZERO
+    live_trades: int = 0
     not_ready: str | None = None
 
 
 class Candidate(msgspec.Struct, frozen=True, kw_only=True):
-    """An analysis at its moment of decision. `rules` is None for a symbol that the exchange does not trade.
+    """An analysis at its moment of decision. `rules` is None for a symbol that the exchange does not know, `brackets`
+    are its margin tiers, empty when they are not known.
 
     `by_hand`: a person decided, and the analysis is only how it is written down.
     """
@@ -95,6 +108,8 @@ class Candidate(msgspec.Struct, frozen=True, kw_only=True):
     stop_price: Decimal | None
     target_price: Decimal | None
     rules: Rules | None
+    brackets: tuple[Bracket, ...]
+    market: Market
     sized: Sized
     by_hand: bool = False
 
@@ -122,6 +137,8 @@ def candidate(
     now_ms: int,
     uncertainty_ms: float | None,
     rules: Rules | None,
+    brackets: tuple[Bracket, ...],
+    market: Market,
     book: Book,
     limits: Limits,
     by_hand: bool = False,
@@ -129,15 +146,17 @@ def candidate(
 ) -> Candidate:
     """Turn the engine's floats into exact numbers at one seam: this one. `quantity` is what a person said exactly."""
     price = exact_float(analysis.price)
+    lowest = price if market.lowest is None else min(price, market.lowest)
     if rules is None or book.equity is None:
         sized = Sized(quantity=ZERO, notional=ZERO, raised=False, problem="no rules or no equity to size with")
     elif quantity is not None:
-        sized = sized_by_hand(quantity, price=price, rules=rules)
+        sized = sized_by_hand(quantity, price=price, valued_at=lowest, rules=rules)
     else:
         sized = size(
             fraction=exact_float(analysis.position_fraction),
             equity=book.equity,
             price=price,
+            valued_at=lowest,
             rules=rules,
             fraction_max=limits.position_risk_max,
         )
@@ -149,6 +168,8 @@ def candidate(
         stop_price=_trigger(analysis.stop_loss, rules),
         target_price=_trigger(analysis.take_profit, rules),
         rules=rules,
+        brackets=brackets,
+        market=market,
         sized=sized,
         by_hand=by_hand,
     )

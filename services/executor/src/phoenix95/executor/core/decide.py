@@ -6,14 +6,16 @@ import msgspec
 
 from phoenix95.common.events import Ack, Analysis, Decided, Side, Verdict
 from phoenix95.common.ids import client_order_id
-from phoenix95.executor.core.candidate import Book, Candidate, Limits, candidate
+from phoenix95.executor.core.candidate import Book, Candidate, candidate
 from phoenix95.executor.core.exits import Closing
 from phoenix95.executor.core.gates import verdicts
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import ROLE_LETTERS, Intent, Role
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.market import Market
 from phoenix95.executor.core.options import Wishes, options_of
 from phoenix95.executor.core.protection import Wanted, wanted
-from phoenix95.executor.core.sizing import Rules
+from phoenix95.executor.core.sizing import Bracket, Rules
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,12 +44,14 @@ def decide(
     now_ms: int,
     uncertainty_ms: float | None,
     rules: Rules | None,
+    brackets: tuple[Bracket, ...],
+    market: Market,
     book: Book,
     limits: Limits,
     by_hand: bool = False,
     quantity: Decimal | None = None,
 ) -> Decision:
-    """Ask the gates. Only an analysis that says EXECUTE, names a side and may be traded comes before them.
+    """Ask the gates. Only an analysis that says EXECUTE and may be traded comes before them, and then before all.
 
     `by_hand` and `quantity` are those of a person's trade, see `candidate`.
     """
@@ -61,6 +65,8 @@ def decide(
         now_ms=now_ms,
         uncertainty_ms=uncertainty_ms,
         rules=rules,
+        brackets=brackets,
+        market=market,
         book=book,
         limits=limits,
         by_hand=by_hand,
@@ -72,7 +78,8 @@ def decide(
         decided = _decided(analysis, now_ms, False, "; ".join(refused), said)
         return Decision(analysis=analysis, decided=decided, candidate=found, group=None)
     decided = _decided(analysis, now_ms, True, "all gates passed", said)
-    return Decision(analysis=analysis, decided=decided, candidate=found, group=planned(found, account, limits.wishes))
+    group = planned(found, account, limits.wishes)
+    return Decision(analysis=analysis, decided=decided, candidate=found, group=group)
 
 
 def planned(accepted: Candidate, account: str, wishes: Wishes) -> Group:
@@ -159,11 +166,14 @@ def ending(decision: Decision, closing: tuple[Closing, ...]) -> Decision:
     return msgspec.structs.replace(decision, closing=closing, decided=decided)
 
 
+def asks_to_trade(analysis: Analysis) -> bool:
+    """Whether the gates are asked; then each verdict is stored, whatever the others say."""
+    return _not_asked(analysis) is None
+
+
 def _not_asked(analysis: Analysis) -> str | None:
     if analysis.action != "EXECUTE":
         return "; ".join((f"the engine says {analysis.action}", *analysis.reasoning))
-    if analysis.side is None:
-        return "EXECUTE without a side"
     return None if analysis.trade else "only an analysis was asked for"
 
 

@@ -6,8 +6,9 @@ import msgspec
 
 from phoenix95.common.events import Analysis
 from phoenix95.common.ids import MANUAL
-from phoenix95.executor.core.candidate import Limits, exact_float
+from phoenix95.executor.core.candidate import exact_float
 from phoenix95.executor.core.group import ExitReason, Group, Trade
+from phoenix95.executor.core.limits import Limits
 
 
 class Closing(msgspec.Struct, frozen=True):

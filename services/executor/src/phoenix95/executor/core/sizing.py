@@ -68,8 +68,13 @@ class Sized(msgspec.Struct, frozen=True, kw_only=True):
     problem: str | None = None
 
 
-def size(*, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fraction_max: Decimal) -> Sized:
+def size(
+    *, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fraction_max: Decimal,
+    valued_at: Decimal | None = None,
+) -> Sized:  # fmt: skip
     """The quantity whose notional is `fraction` of `equity`, rounded down to the step.
+
+    `valued_at` is the lowest price that the exchange may value the order at; None: `price`.
 
     A quantity under the exchange's minimum is raised to it when that stays within `fraction_max` of equity;
     otherwise nothing fits.
@@ -80,8 +85,9 @@ def size(*, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fr
     if quantity > rules.quantity_max:
         quantity = floor_to(rules.quantity_max, rules.quantity_step)
     raised = False
-    if quantity < rules.quantity_min or quantity * price < rules.notional_min:
-        quantity = _least(price, rules)
+    least = least_quantity(price if valued_at is None else valued_at, rules)
+    if quantity < least:
+        quantity = least
         raised = True
         if quantity * price > fraction_max * equity:
             needed = quantity * price
@@ -91,19 +97,21 @@ def size(*, fraction: Decimal, equity: Decimal, price: Decimal, rules: Rules, fr
     return Sized(quantity=quantity, notional=quantity * price, raised=raised)
 
 
-def sized_by_hand(quantity: Decimal, *, price: Decimal, rules: Rules) -> Sized:
+def sized_by_hand(quantity: Decimal, *, price: Decimal, rules: Rules, valued_at: Decimal | None = None) -> Sized:
     """A person's own quantity, rounded down to the step. What the exchange does not take is not changed but refused."""
     if price <= 0:
         return _nothing(f"cannot size {quantity} at price {price}")
     rounded = floor_to(quantity, rules.quantity_step)
     if rounded > rules.quantity_max:
         return _nothing(f"{quantity} is more than the largest order {rules.quantity_max}")
-    if rounded < rules.quantity_min or rounded * price < rules.notional_min * MIN_NOTIONAL_MARGIN:
-        return _nothing(f"{quantity} is less than the smallest order {_least(price, rules)}")
+    least = least_quantity(price if valued_at is None else valued_at, rules)
+    if rounded < least:
+        return _nothing(f"{quantity} is less than the smallest order {least}")
     return Sized(quantity=rounded, notional=rounded * price, raised=False)
 
 
-def _least(price: Decimal, rules: Rules) -> Decimal:
+def least_quantity(price: Decimal, rules: Rules) -> Decimal:
+    """The smallest order that the exchange takes although it may value it a little under `price`."""
     by_notional = rules.notional_min * MIN_NOTIONAL_MARGIN / price
     steps = (max(by_notional, rules.quantity_min) / rules.quantity_step).to_integral_value(rounding=ROUND_UP)
     return steps * rules.quantity_step

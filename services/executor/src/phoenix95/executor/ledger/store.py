@@ -11,6 +11,7 @@ from phoenix95.common.errors import InvariantBroken, TransientError
 from phoenix95.common.events import Ack, DeadLetter, Decided, Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.figures import Figures
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.ledger import outcome
@@ -23,6 +24,7 @@ from phoenix95.executor.ledger.control import (
     set_control,
     unconfirmed,
 )  # fmt: skip
+from phoenix95.executor.ledger.figures import read_figures
 from phoenix95.executor.ledger.history import PositionRow
 from phoenix95.executor.ledger.models import FillRow, IntentRow, OffsetRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import (
@@ -49,6 +51,10 @@ class PostgresLedger:
     async def modes(self) -> Modes:
         async with self._writer.read("modes") as session:
             return await read_modes(session)
+
+    async def figures(self, symbol: str, *, now_ms: int, since_ms: int, staged: int) -> Figures:
+        async with self._writer.glance("figures") as session:
+            return await read_figures(session, self._account, symbol, now_ms=now_ms, since_ms=since_ms, staged=staged)
 
     async def group(self, analysis_id: str) -> Group:
         async with self._writer.read("trade") as session:

@@ -106,6 +106,12 @@ class Writer:
             yield session
 
     @asynccontextmanager
+    async def glance(self, what: str) -> AsyncIterator[AsyncSession]:
+        """Single statements without a transaction around them: nothing to begin and nothing to end."""
+        async with self._session(what, isolation_level="AUTOCOMMIT") as session:
+            yield session
+
+    @asynccontextmanager
     async def _session(self, what: str, **options: str) -> AsyncIterator[AsyncSession]:
         async with (
             translated(what),

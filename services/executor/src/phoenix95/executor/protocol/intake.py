@@ -1,22 +1,27 @@
 """Analyses and replies in, decisions out: every entry becomes one row, and the offset moves with it."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
+import structlog
 
-from phoenix95.common.errors import BadMessage
+from phoenix95.common.errors import BadMessage, TransientError, VenueRejected
 from phoenix95.common.events import Ack, Analysis, Marker, PlaceTrade
 from phoenix95.common.wire import engine_output_decoder
-from phoenix95.executor.core.book import exposures
-from phoenix95.executor.core.candidate import Book, Limits, Modes
-from phoenix95.executor.core.decide import Decision, decide, ending
+from phoenix95.executor.core.candidate import Book, Modes
+from phoenix95.executor.core.decide import Decision, asks_to_trade, decide, ending
 from phoenix95.executor.core.exits import closings, may_end
+from phoenix95.executor.core.figures import Told, book_of
+from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.manual import as_analysis
-from phoenix95.executor.ports import Ports, VenueAccount
+from phoenix95.executor.core.market import Market
+from phoenix95.executor.core.sizing import Bracket
+from phoenix95.executor.ports import Ports
 
 Entry = tuple[str, dict[bytes, bytes]]
+T = TypeVar("T")
 
 _UNASKED = Book(equity=None, available=None, not_ready="the gates were not asked")
 
@@ -36,10 +41,10 @@ _stamps_decoder = msgspec.json.Decoder(_Stamps)
 
 
 class Standing(msgspec.Struct, frozen=True):
-    """What the gates need beside the ledger: the account as the exchange tells it (None: not known), and why
+    """What the gates need beside the ledger: the account as the exchange told it (None: not known), and why
     entries must wait (None: they need not)."""
 
-    account: VenueAccount | None
+    account: Told | None
     not_ready: str | None
 
 
@@ -84,7 +89,6 @@ async def take_by_hand(
     command: PlaceTrade,
     at: tuple[str, str],
     *,
-    price: Decimal | None,
     stop_share: Decimal,
     standing: Standing,
     limits: Limits,
@@ -95,7 +99,8 @@ async def take_by_hand(
     what is stored, whatever the gates would say by now. Raises BadMessage for a command that makes no sense.
     """
     equity = None if standing.account is None else standing.account.equity
-    analysis, quantity = as_analysis(command, at[1], price=price, equity=equity, stop_share=stop_share)
+    market = await _known(ports.market(command.symbol), Market())
+    analysis, quantity = as_analysis(command, at[1], price=market.last, equity=equity, stop_share=stop_share)
     decision, modes = await _decided(ports, analysis, standing, limits, by_hand=True, quantity=quantity)
     decided = decision.decided
     ack = Ack(command_id=at[1], service="executor", ok=decided.accepted, message=decided.reason)
@@ -113,30 +118,45 @@ async def _decided(
     by_hand: bool = False,
     quantity: Decimal | None = None,
 ) -> tuple[Decision, Modes]:
-    candidate = analysis.action == "EXECUTE" and analysis.trade
-    book, rules = _UNASKED, None
-    if candidate:
-        told = standing.account
-        book = Book(
-            equity=None if told is None else told.equity,
-            available=None if told is None else told.available,
-            exposures=exposures(await ports.ledger.active_groups()),
-            modes=await ports.ledger.modes(),
-            not_ready=standing.not_ready,
+    """Everything is gathered once, the ledger's numbers last: what they say is decided upon at once."""
+    book, rules, market = _UNASKED, None, Market()
+    brackets: tuple[Bracket, ...] = ()
+    if asks_to_trade(analysis):
+        market = await _known(ports.market(analysis.symbol), Market())
+        rules = await _known(ports.venue.rules(analysis.symbol), None)
+        brackets = await _known(ports.venue.brackets(analysis.symbol), ())
+        now_ms = ports.clock.now_ms()
+        figures = await ports.ledger.figures(
+            analysis.symbol,
+            now_ms=now_ms,
+            since_ms=now_ms - limits.look_back_ms,
+            staged=limits.staged_trades if limits.mode == "live" else 0,
         )
-        rules = await ports.venue.rules(analysis.symbol)
+        book = book_of(standing.account, figures, standing.not_ready)
     decision = decide(
         analysis,
         account=ports.account,
         now_ms=ports.clock.now_ms(),
         uncertainty_ms=ports.clock.uncertainty_ms(),
         rules=rules,
+        brackets=brackets,
+        market=market,
         book=book,
         limits=limits,
         by_hand=by_hand,
         quantity=quantity,
     )
     return decision, book.modes
+
+
+async def _known(asked: Awaitable[T], unknown: T) -> T:
+    """What nobody tells is not known, and the gates refuse it: an answer that does not come must not hold up the
+    entries behind this one, which may be exits."""
+    try:
+        return await asked
+    except (TransientError, VenueRejected) as error:
+        structlog.get_logger().warning("gates_not_told", reason=str(error))
+        return unknown
 
 
 def _stamped(decision: Decision, fields: dict[bytes, bytes]) -> Decision:

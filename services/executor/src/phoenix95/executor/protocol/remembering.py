@@ -14,6 +14,7 @@ from phoenix95.common.errors import TransientError
 from phoenix95.common.events import Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.figures import Figures
 from phoenix95.executor.core.group import ExitReason, Fill, Group, with_fills, with_intent
 from phoenix95.executor.core.intents import Intent, may_become
 from phoenix95.executor.core.plan import stored_with_entry
@@ -46,6 +47,11 @@ class Remembering:
             return _halted(self._modes)
         self._modes = await self._ledger.modes()
         return self._modes if self._barred() is None else _halted(self._modes)
+
+    async def figures(self, symbol: str, *, now_ms: int, since_ms: int, staged: int) -> Figures:
+        """Asked of the ledger alone: who cannot ask enters nothing."""
+        found = await self._ledger.figures(symbol, now_ms=now_ms, since_ms=since_ms, staged=staged)
+        return found if self._barred() is None else msgspec.structs.replace(found, modes=_halted(found.modes))
 
     async def group(self, analysis_id: str) -> Group:
         """What is stored; while nobody can tell, what is remembered of a trade that was entered."""

@@ -145,6 +145,7 @@ class Account(msgspec.Struct, rename="camel"):
     available_balance: Decimal
     total_initial_margin: Decimal
     total_unrealized_profit: Decimal
+    total_maint_margin: Decimal | None = None
 
     def account(self) -> VenueAccount:
         return VenueAccount(
@@ -153,6 +154,7 @@ class Account(msgspec.Struct, rename="camel"):
             available=self.available_balance,
             used_margin=self.total_initial_margin,
             unrealized=self.total_unrealized_profit,
+            maintenance=self.total_maint_margin,
         )
 
 

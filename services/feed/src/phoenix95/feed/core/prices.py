@@ -71,9 +71,10 @@ class PriceBoard:
             book = self._book
             times.append(book.event_ms)
             found |= {"bid": book.bid, "bid_quantity": book.bid_quantity}
-            found |= {"ask": book.ask, "ask_quantity": book.ask_quantity}
+            found |= {"ask": book.ask, "ask_quantity": book.ask_quantity, "book_time": str(book.event_ms)}
         if self._mark is not None:
             mark = self._mark
             times.append(mark.event_ms)
             found |= {"mark": mark.mark, "funding": mark.funding, "next_funding_time": str(mark.next_funding_ms)}
+            found |= {"mark_time": str(mark.event_ms)}
         return found | {"timestamp": str(max(times))}

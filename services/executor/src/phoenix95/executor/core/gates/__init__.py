@@ -13,7 +13,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from phoenix95.common.events import Stage, Verdict
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.candidate import Book, Candidate
+from phoenix95.executor.core.limits import Limits
 
 STAGES: Final[tuple[Stage, ...]] = ("signal", "position", "portfolio")
 
@@ -29,30 +30,34 @@ Check = Callable[[Candidate, Book, Limits], Finding]
 
 
 class Gate(NamedTuple):
-    """`of_opinion`: it judges what the engine thinks, and is not asked where a person decided."""
+    """`asks` says what it asks for, `settings` are the keys of its limits in the executor's settings. `of_opinion`: it
+    judges what the engine thinks, and is not asked where a person decided."""
 
     name: str
     stage: Stage
     check: Check
+    settings: tuple[str, ...] = ()
     of_opinion: bool = False
+    asks: str = ""
 
 
-def gate(stage: Stage, *, of_opinion: bool = False) -> Callable[[Check], Gate]:
+def gate(stage: Stage, *settings: str, of_opinion: bool = False) -> Callable[[Check], Gate]:
     """Make a function a gate of a stage, under the function's name."""
 
     def made(check: Check) -> Gate:
-        return Gate(check.__name__, stage, check, of_opinion)
+        return Gate(check.__name__, stage, check, settings, of_opinion)
 
     return made
 
 
 @cache
 def gates() -> tuple[Gate, ...]:
-    """Every gate of this folder, by stage and then by name."""
+    """Every gate of this folder, by stage and then by name. What it asks is the first line of its file."""
     found: list[Gate] = []
-    for module in pkgutil.iter_modules(__path__):
-        namespace = vars(importlib.import_module(f"{__name__}.{module.name}"))
-        found += [value for value in namespace.values() if isinstance(value, Gate)]
+    for info in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{info.name}")
+        asks = (module.__doc__ or "").partition("\n")[0]
+        found += [value._replace(asks=asks) for value in vars(module).values() if isinstance(value, Gate)]
     return tuple(sorted(found, key=lambda one: (STAGES.index(one.stage), one.name)))
 
 

@@ -1,14 +1,16 @@
-"""What is lost when every stop is hit, this one included, as a share of equity. Unrealised results do not count."""
+"""What is lost when every stop is hit, this one included, is at most a share of equity."""
 
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.common.money import ZERO
+from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
 
 
-@gate("portfolio")
+@gate("portfolio", "max_portfolio_risk_percent")
 def portfolio_risk(candidate: Candidate, book: Book, limits: Limits) -> Finding:
     if book.equity is None or book.equity <= 0:
         return Finding("equity is not known")
-    held = sum((exposure.risk for exposure in book.exposures), start=candidate.risk * 0)
+    held = sum((exposure.risk for exposure in book.exposures), ZERO)
     share = (held + candidate.risk) / book.equity
     numbers = {
         "held": f"{held:.8f}",

@@ -1,7 +1,8 @@
 """Nothing is opened when the engine calls the risk critical."""
 
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
 
 
 @gate("signal", of_opinion=True)

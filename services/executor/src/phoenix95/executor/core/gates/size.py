@@ -1,10 +1,11 @@
-"""What one position may be: its notional as a share of equity, in a quantity that the exchange takes."""
+"""One position is at most a share of equity, by what was asked for and by what it comes to."""
 
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
 
 
-@gate("position")
+@gate("position", "max_position_risk_percent")
 def size(candidate: Candidate, book: Book, limits: Limits) -> Finding:
     sized = candidate.sized
     numbers = {
@@ -14,12 +15,12 @@ def size(candidate: Candidate, book: Book, limits: Limits) -> Finding:
         "raised_to_minimum": str(sized.raised).lower(),
         "at_most": str(limits.position_risk_max),
     }
-    if sized.problem is not None or book.equity is None:
-        return Finding(sized.problem or "equity is not known", numbers)
+    if book.equity is None:
+        return Finding("equity is not known", numbers)
     # the engine's own figure is held to the limit too: rounding down must not hide one that is too large
     asked = candidate.analysis.position_fraction
-    if not asked <= float(limits.position_risk_max):
-        return Finding(f"size {asked} of equity exceeds {limits.position_risk_max}", numbers)
+    if not 0 < asked <= float(limits.position_risk_max):
+        return Finding(f"size {asked} of equity is not in (0, {limits.position_risk_max}]", numbers)
     if sized.notional > limits.position_risk_max * book.equity:
         return Finding(f"notional {sized.notional} exceeds {limits.position_risk_max} of equity", numbers)
     return Finding(None, numbers)

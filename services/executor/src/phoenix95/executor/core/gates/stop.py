@@ -1,19 +1,17 @@
-"""Every trade has a stop on its losing side, not farther than twice the position's risk limit."""
+"""Every trade has a stop on its losing side, seen from the price that was judged and from the last trade."""
 
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
 
 
 @gate("position")
-def stop(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
-    price, trigger = candidate.price, candidate.stop_price
+def stop(candidate: Candidate, _book: Book, _limits: Limits) -> Finding:
+    price, trigger, last = candidate.price, candidate.stop_price, candidate.market.last
+    numbers = {"price": str(price), "stop": str(trigger), "last": str(last)}
     if trigger is None or price <= 0 or trigger <= 0:
-        return Finding("no stop", {"price": str(price), "stop": str(trigger)})
-    distance = (price - trigger if candidate.position_side == "LONG" else trigger - price) / price
-    farthest = 2 * limits.position_risk_max
-    numbers = {"price": str(price), "stop": str(trigger), "distance": f"{distance:.6f}", "at_most": str(farthest)}
-    if distance <= 0:
-        return Finding(f"stop {trigger} is on the wrong side of {price}", numbers)
-    if distance > farthest:
-        return Finding(f"stop distance {distance:.4f} exceeds {farthest}", numbers)
+        return Finding("no stop", numbers)
+    for seen in (price, price if last is None else last):
+        if (seen - trigger if candidate.position_side == "LONG" else trigger - seen) <= 0:
+            return Finding(f"stop {trigger} is on the wrong side of {seen}", numbers)
     return Finding(None, numbers)

@@ -1,12 +1,18 @@
-"""The exchange must know the symbol and trade it."""
+"""The exchange knows the symbol, and it is one that we want to trade."""
 
-from phoenix95.executor.core.candidate import Book, Candidate, Limits
+from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
 
 
-@gate("signal")
-def symbol(candidate: Candidate, _book: Book, _limits: Limits) -> Finding:
+@gate("signal", "symbols")
+def symbol(candidate: Candidate, _book: Book, limits: Limits) -> Finding:
     name = candidate.analysis.symbol
-    if candidate.rules is None:
-        return Finding(f"the exchange does not know {name}")
-    return Finding(None if candidate.rules.trading else f"{name} is not trading")
+    allowed = not limits.symbols or name in limits.symbols
+    numbers = {"symbol": name, "known": str(candidate.rules is not None).lower(), "allowed": str(allowed).lower()}
+    if not allowed:
+        return Finding(f"{name} is not one of {', '.join(sorted(limits.symbols))}", numbers)
+    return Finding(
+        f"{name} is not known to the exchange, or the exchange does not answer" if candidate.rules is None else None,
+        numbers,
+    )

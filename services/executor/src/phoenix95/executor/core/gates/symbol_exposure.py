@@ -1,0 +1,19 @@
+"""The notional of one symbol on both sides, this one included, as a multiple of equity."""
+
+from phoenix95.common.money import ZERO
+from phoenix95.executor.core.candidate import Book, Candidate
+from phoenix95.executor.core.gates import Finding, gate
+from phoenix95.executor.core.limits import Limits
+
+
+@gate("portfolio", "max_symbol_exposure_percent")
+def symbol_exposure(candidate: Candidate, book: Book, limits: Limits) -> Finding:
+    name = candidate.analysis.symbol
+    if book.equity is None or book.equity <= 0:
+        return Finding("equity is not known")
+    after = candidate.sized.notional + sum((held.notional for held in book.exposures if held.symbol == name), ZERO)
+    share = after / book.equity
+    numbers = {"after": f"{after:.8f}", "share": f"{share:.6f}", "at_most": str(limits.symbol_exposure_max)}
+    if share > limits.symbol_exposure_max:
+        return Finding(f"{name} would be {share:.4f} of equity, more than {limits.symbol_exposure_max}", numbers)
+    return Finding(None, numbers)
