@@ -17,7 +17,7 @@ from phoenix95.executor.core.gates import gates
 from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.market import market_of
 from phoenix95.executor.core.plan import Bounds
-from phoenix95.executor.ledger.reports import set_mode
+from phoenix95.executor.ledger.control import set_by_person
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import Ports
@@ -93,8 +93,10 @@ async def refusals(stand: Stand, analysis_id: str) -> dict[str, str]:
 
 
 async def test_every_gate_can_be_tripped_and_none_blocks_an_exit(stand: Stand, an_analysis: Make) -> None:
-    lenient = {"P95_EXECUTOR_DUPLICATE_MS": "600000", "P95_EXECUTOR_SYMBOLS": "BTCUSDT,ETHUSDT,BNBUSDT,XRPUSDT"}
-    process = await stand.start_executor(**lenient)
+    process = await stand.start_executor(
+        P95_EXECUTOR_DUPLICATE_MS="600000", P95_EXECUTOR_SYMBOLS="BTCUSDT,ETHUSDT,BNBUSDT,XRPUSDT",
+        P95_EXECUTOR_EXIT_ON_OPPOSITE="false",
+    )  # fmt: skip
     good = await stand.say(an_analysis, "ETHUSDT", hold_ms=600_000)
     await stand.until_trade(good, "PROTECTED")
     assert await refusals(stand, good) == {}
@@ -106,7 +108,7 @@ async def test_every_gate_can_be_tripped_and_none_blocks_an_exit(stand: Stand, a
     process.wait()
     await stand.rows_changed(A_LOSS, good=good)
     await stand.rows_changed("update ledger.accounts set peak_equity = 1000000")
-    await set_mode(stand.engine, "BNBUSDT", "HALT", "test")
+    await set_by_person(stand.engine, "BNBUSDT", "HALT", "test", "tester")
     await stand.start_executor(**STRICT)
     refused = await refusals(stand, await stand.say(an_analysis, "BNBUSDT", position_fraction=0.001))
     assert set(refused) >= STRICTLY

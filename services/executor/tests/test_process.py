@@ -168,7 +168,7 @@ class Stand:
         stop, target = changes.pop("stop", 0.02), changes.pop("target", 0.03)
         sign = 1 if changes.get("side", "BUY") == "BUY" else -1
         now_ms = self._now_ms()
-        await self.tell_price(symbol, price, now_ms)
+        await self.tell_price(symbol, price, now_ms, **changes.pop("market", {}))
         analysis = make(
             **{
                 "id": f"test-{symbol}-{self.count}", "symbol": symbol,
