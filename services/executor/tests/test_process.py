@@ -171,7 +171,7 @@ class Stand:
         await self.tell_price(symbol, price, now_ms, **changes.pop("market", {}))
         analysis = make(
             **{
-                "id": f"test-{symbol}-{self.count}", "symbol": symbol,
+                "id": f"test-{symbol}-{self.count}", "symbol": symbol, "cause": f"{now_ms}-{self.count}",
                 "ts": now_ms, "expires_at": now_ms + changes.pop("live_ms", 3_000),
                 "price": price, "stop_loss": price * (1 - sign * stop), "take_profit": price * (1 + sign * target),
                 **changes,
