@@ -437,9 +437,16 @@ async def test_the_best_price_of_an_open_trade_is_kept(opened: Opened, decision:
     group = await entered(opened, decision(side=side, stop_loss=stop, take_profit=target))
     for price in (D(1_000), D(1_020), D(980), D(1_010)):
         await opened.ledger.mark(group.trade.analysis_id, price, D(0), NOW_MS)
-    await opened.ledger.seen("ETHUSDT", D(5_000))
-    await opened.ledger.seen("BTCUSDT", D(1_000))
+    better = D(1_021) if side == "BUY" else D(979)
+    assert not await opened.ledger.seen("ETHUSDT", D(5_000), NOW_MS + 50)
+    assert not await opened.ledger.seen("BTCUSDT", D(1_000), NOW_MS + 50)
+    assert not await opened.ledger.seen("BTCUSDT", better, NOW_MS - 1)  # before it was open
     assert (await opened.ledger.group(group.trade.analysis_id)).trade.best_price == D(best)
+    assert await opened.ledger.seen("BTCUSDT", better, NOW_MS + 50)
+    assert (await opened.ledger.group(group.trade.analysis_id)).trade.best_price == better
+    assert await opened.ledger.watched() == ()  # it has no options that need a price
+    await rows_after(opened, """update ledger.trades set options = '{"breakeven_r": "1"}'""")
+    assert await opened.ledger.watched() == ("BTCUSDT",)
 
 
 async def test_what_an_analysis_ends_is_stored_with_its_decision_once(opened: Opened, decision: Make) -> None:

@@ -14,6 +14,7 @@ from phoenix95.common.bus import connect as connect_redis
 from phoenix95.common.bus.beat import write_heartbeat
 from phoenix95.common.bus.client import ping
 from phoenix95.common.bus.meta import agree_on_mode, agree_on_partitions
+from phoenix95.common.bus.prices import read_price
 from phoenix95.common.bus.reader import LogReader
 from phoenix95.common.errors import ConfigError, Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Heartbeat
@@ -43,6 +44,7 @@ from phoenix95.executor.venue.permissions import ACCOUNT_URLS, key_faults
 from phoenix95.executor.venue.truth import Truths
 from phoenix95.executor.venue.user_stream import follow
 from phoenix95.executor.vigil import KeyCheck, keep_rules
+from phoenix95.executor.watching import watch_prices
 
 READ_BLOCK_MS: Final = 200  # so that a stop is noticed within 200 ms
 RECOVERY_FIRST_S: Final = 2.0  # what comes in waits this long for the recovery; later it is refused by the gate
@@ -223,6 +225,10 @@ class _Executor:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(publish(outbox, redis, self._emitted, self._stop), name="outbox")
                 tasks.create_task(self._beating(redis), name="heartbeat")
+                prices = watch_prices(
+                    self._ledger, lambda symbol: read_price(redis, symbol, settings.partitions), desk.hint, self._stop
+                )
+                tasks.create_task(prices, name="prices")
                 tasks.create_task(self._reading(desk, following, LogReader(reading, READ_BLOCK_MS)), name="reading")
         finally:
             await redis.aclose()

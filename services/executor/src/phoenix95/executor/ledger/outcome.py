@@ -116,14 +116,12 @@ async def tell_of_strangers(writing: Writing, account: str, analysis_id: str, fi
             )
         )
     )
-    intents = (
-        await writing.session.execute(
-            select(IntentRow.order_id, IntentRow.role, IntentRow.state).where(IntentRow.analysis_id == analysis_id)
-        )
-    ).all()
+    columns = (IntentRow.order_id, IntentRow.role, IntentRow.state, IntentRow.trigger_price)
+    intents = (await writing.session.execute(select(*columns).where(IntentRow.analysis_id == analysis_id))).all()
     ours = {one.order_id for one in intents}
     strange = [fill for fill in fills if fill.trade_id not in known and fill.order_id not in ours]
-    if not strange or any(one.role in ("entry", "exit") and one.state == "SENT" for one in intents):
+    at_market = (one for one in intents if one.role in ("entry", "exit", "target") and one.trigger_price is None)
+    if not strange or any(one.state == "SENT" for one in at_market):
         return
     did = ", ".join(f"{fill.side} {plain(fill.quantity)} at {plain(fill.price)}" for fill in strange[:5])
     symbol = strange[0].symbol

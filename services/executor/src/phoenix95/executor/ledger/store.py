@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from sqlalchemy import ColumnElement, and_, case, func, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -308,10 +308,21 @@ class PostgresLedger:
             )
             await _seen(writing.session, TradeRow.analysis_id == analysis_id, price)
 
-    async def seen(self, symbol: str, price: Decimal) -> None:
-        """Keep the most favourable price of the open trades of a symbol: it decides where their stops belong."""
+    async def watched(self) -> tuple[str, ...]:
+        """Symbols of open trades whose stops depend on how far the price has gone."""
+        async with self._writer.read("watched") as session:
+            found = await session.scalars(
+                select(TradeRow.symbol)
+                .where(TradeRow.account == self._account, TradeRow.status == "filled", TradeRow.options != {})
+                .distinct()
+            )
+            return tuple(found.all())
+
+    async def seen(self, symbol: str, price: Decimal, at_ms: int) -> bool:
+        """Keep a price that was paid at `at_ms` for the trades that were open then; whether it is better for one."""
+        which = and_(TradeRow.account == self._account, TradeRow.symbol == symbol, TradeRow.opened_ms <= at_ms)
         async with self._writer.write("price seen") as writing:
-            await _seen(writing.session, and_(TradeRow.account == self._account, TradeRow.symbol == symbol), price)
+            return await _seen(writing.session, which, price)
 
 
 async def _group(session: AsyncSession, trade: TradeRow) -> Group:
@@ -329,13 +340,20 @@ async def _request(session: AsyncSession, analysis_id: str) -> str | None:
     return found
 
 
-async def _seen(session: AsyncSession, which: ColumnElement[bool], price: Decimal) -> None:
-    known = func.coalesce(TradeRow.best_price, price)
-    best = case(
-        (TradeRow.position_side == "LONG", func.greatest(known, price)),
-        else_=func.least(known, price),
+async def _seen(session: AsyncSession, which: ColumnElement[bool], price: Decimal) -> bool:
+    """Keep the most favourable price of trades: it decides where their stops belong."""
+    better = or_(
+        TradeRow.best_price.is_(None),
+        and_(TradeRow.position_side == "LONG", TradeRow.best_price < price),
+        and_(TradeRow.position_side == "SHORT", TradeRow.best_price > price),
     )
-    await session.execute(update(TradeRow).where(which, TradeRow.status == "filled").values(best_price=best))
+    improved = await session.scalars(
+        update(TradeRow)
+        .where(which, TradeRow.status == "filled", better)
+        .values(best_price=price)
+        .returning(TradeRow.id)
+    )
+    return bool(improved.all())
 
 
 async def _set_offset(session: AsyncSession, stream: str, entry_id: str) -> None:
