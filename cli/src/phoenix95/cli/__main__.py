@@ -16,6 +16,7 @@ from phoenix95.cli.monitor import monitor
 from phoenix95.cli.status import status
 from phoenix95.cli.tail import tail
 from phoenix95.cli.trade import trade
+from phoenix95.cli.trades import trades
 from phoenix95.cli.why import why
 from phoenix95.common.errors import ConfigError, Phoenix95Error
 
@@ -40,6 +41,7 @@ OWN: Final = (
     unsubscribe,
     tail,
     why,
+    trades,
 )
 
 

@@ -78,6 +78,13 @@ class Gateway:
         """
         return self._decoded(self._send("GET", path, query=query), kind, also)
 
+    def text(self, path: str, **query: object) -> str:
+        """An answer that is no JSON, as it is. Raises like `get`."""
+        answer = self._send("GET", path, query=query)
+        if answer.status_code != HTTPStatus.OK:
+            raise self._refusal(answer)
+        return answer.text
+
     def act(self, method: str, path: str, kind: type[T], body: Mapping[str, object] | None = None) -> T:
         """Like `get`, for what changes something; an answer of 202 is one too. A body's None is left out."""
         return self._decoded(self._send(method, path, body=body), kind, (HTTPStatus.ACCEPTED,))

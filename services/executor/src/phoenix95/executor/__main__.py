@@ -37,6 +37,9 @@ def main() -> None:
     compare = commands.add_parser("reconcile", help="compare exchange and ledger; exit 1 when they differ")
     compare.add_argument("--apply", action="store_true", help="put right what differs; only where no executor runs")
     compare.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
+    report = commands.add_parser("report", help="one day, tied to the exchange's income history")
+    report.add_argument("--date", dest="day", help="2026-11-22, in UTC (default: the last day)")
+    report.add_argument("--json", dest="as_json", action="store_true", help="print JSON")
     arguments = parser.parse_args()
     if arguments.command is None:
         from phoenix95.executor.service import run
@@ -63,6 +66,10 @@ def _once(arguments: argparse.Namespace) -> None:
         from phoenix95.executor.audit.commands import run_audit
 
         sys.exit(run_audit(**{name: getattr(arguments, name) for name in ("since", "account", "anchor", "as_json")}))
+    if arguments.command == "report":
+        from phoenix95.executor.audit.commands import run_report
+
+        sys.exit(run_report(day=arguments.day, as_json=arguments.as_json))
     settings = load(ExecutorSettings, "executor", os.environ)
     require(settings, "postgres_url")
     if arguments.command == "migrate":

@@ -1,4 +1,4 @@
-"""`phoenix95 audit`: loaded by the command line, which brings Typer along."""
+"""`phoenix95 audit` and `phoenix95 report`: loaded by the command line, which brings Typer along."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,3 +22,13 @@ def audit(
 ) -> None:
     """Prove the ledger: its chain, the streams, the exchange, the results. Exit 1 on a violation, 2 if unable."""
     raise typer.Exit(commands.run_audit(account=account, since=since, anchor=anchor, as_json=as_json, data=data))
+
+
+def report(
+    *,
+    day: Annotated[str | None, typer.Option("--date", help="2026-11-22, in UTC (default: the last day)")] = None,
+    data: Data = DATA_DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """One day: trades, results, refusals by gate, and the tie to the exchange's income. Exit 1 if it differs."""
+    raise typer.Exit(commands.run_report(day=day, as_json=as_json, data=data))

@@ -11,7 +11,9 @@ import msgspec
 from phoenix95.common.errors import ConfigError, TransientError
 from phoenix95.executor.offline.where import DATA_DEFAULT, settings_of
 
+EXIT_DIFFERS: Final = 1
 EXIT_CANNOT: Final = 2
+NO_POSTGRES: Final = "P95_POSTGRES_URL is required and not set, and no system runs in --data"
 
 
 def run_audit(
@@ -34,7 +36,7 @@ def run_audit(
         raise ConfigError(f"--anchor: {error}") from error
     settings = settings_of(data, os.environ)
     if not settings.postgres_url:
-        raise ConfigError("P95_POSTGRES_URL is required and not set, and no system runs in --data")
+        raise ConfigError(NO_POSTGRES)
     try:
         report = asyncio.run(
             audit(settings, account=account, since_ms=ms_of(since, "--since"), anchor=noted, progress=progress)
@@ -52,3 +54,31 @@ def run_audit(
         first = next(line for line in report.lines if line.differences)
         sys.stderr.write(f"phoenix95 audit: VIOLATION, {first.check}: {first.differences[0]}\n")
     return report.exit_code
+
+
+def run_report(*, day: str | None = None, as_json: bool = False, data: Path = DATA_DEFAULT) -> int:
+    """Print one day. 0: it ties to the income history; 1: something differs; 2: there was nothing to compare with."""
+    from datetime import date
+
+    from phoenix95.executor.audit.daily import as_text, report
+
+    try:
+        on = None if day is None else date.fromisoformat(day)
+    except ValueError as error:
+        raise ConfigError(f"--date: {day!r} is no day like 2026-11-22") from error
+    settings = settings_of(data, os.environ)
+    if not settings.postgres_url:
+        raise ConfigError(NO_POSTGRES)
+    try:
+        made = asyncio.run(report(settings, on))
+    except TransientError as error:
+        sys.stderr.write(f"phoenix95 report: {error}\n")
+        return EXIT_CANNOT
+    if as_json:
+        whole = {**msgspec.to_builtins(made), "tied": made.tied}
+        sys.stdout.write(msgspec.json.format(msgspec.json.encode(whole)).decode() + "\n")
+    else:
+        sys.stdout.write(as_text(made))
+    if not made.tied:
+        return EXIT_DIFFERS
+    return EXIT_CANNOT if any(one.exchange is None for one in made.ties) else 0

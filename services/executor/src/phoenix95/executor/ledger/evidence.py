@@ -85,6 +85,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     analysis_id: str
     symbol: str
     position_side: str
+    quote: str
     pnl: Decimal | None
     fee: Decimal
     realized: Decimal | None
@@ -212,8 +213,8 @@ class Evidence:
 
 def _closed(trade: TradeRow, position: PositionRow | None, fills: Sequence[Fill]) -> Closed:
     return Closed(
-        analysis_id=trade.analysis_id, symbol=trade.symbol, position_side=trade.position_side, pnl=trade.pnl,
-        fee=trade.fee, realized=None if position is None else position.realized_pnl,
+        analysis_id=trade.analysis_id, symbol=trade.symbol, position_side=trade.position_side, quote=trade.quote,
+        pnl=trade.pnl, fee=trade.fee, realized=None if position is None else position.realized_pnl,
         fees=None if position is None else position.fees, size=None if position is None else position.size,
         fills=tuple(fills),
     )  # fmt: skip

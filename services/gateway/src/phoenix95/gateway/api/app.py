@@ -23,6 +23,7 @@ from phoenix95.gateway.api import (
     openapi,
     sse,
     streams_read,
+    trades,
     why,
 )
 from phoenix95.gateway.api.auth import Connection
@@ -50,6 +51,8 @@ ROUTES_READ: Final = (
     commands.command,
     control.control,
     streams_read.read_stream,
+    trades.trades_list,
+    trades.trades_csv,
     why.why,
     why.why_page,
     openapi.openapi,

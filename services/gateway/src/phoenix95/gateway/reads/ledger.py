@@ -32,6 +32,7 @@ from phoenix95.gateway.reads.rows import (
 )
 from phoenix95.gateway.reads.statistics import EquityPoint, Statistics, equity, newest, statistics
 from phoenix95.gateway.reads.tables import FILLS, INTENTS, PORTFOLIO, POSITIONS, SIGNALS
+from phoenix95.gateway.reads.trades import TradeRow, trades
 from phoenix95.gateway.reads.why import NoSuch, why
 
 EVERY_S: Final = 2.0
@@ -76,6 +77,10 @@ class Ledger:
     async def outcome_of(self, analysis_id: str) -> Outcome | None:
         """What became of a trade by the id of its analysis; None while the gates have not decided."""
         return await self._postgres.read(lambda connection: _outcome_of(connection, analysis_id))
+
+    async def trades(self, since: datetime | None, until: datetime | None) -> tuple[TradeRow, ...]:
+        """Every trade decided in `[since, until)`, the oldest first."""
+        return await self._postgres.read(lambda connection: trades(connection, since, until))
 
     async def why(self, name: str) -> Story | NoSuch:
         """The whole story of an analysis, found by any of its names."""

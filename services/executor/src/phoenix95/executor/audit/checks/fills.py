@@ -11,7 +11,9 @@ async def fills(scene: Scene) -> Outcome:
     exchange = scene.need_exchange()
 
     async def look() -> Outcome:
-        kept = {(one.symbol, one.trade_id): one for one in await scene.ledger.fills(scene.since_ms)}
+        booked = await scene.ledger.fills(scene.since_ms)
+        # an adopted position's opening that the exchange no longer tells has a number of our own, below 1
+        kept = {(one.symbol, one.trade_id): one for one in booked if one.trade_id > 0}
         intents = await scene.ledger.sent(0)
         ours = {one.order_id for one in intents if one.order_id is not None}
         symbols = sorted({one.symbol for one in intents})

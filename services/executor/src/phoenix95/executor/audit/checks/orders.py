@@ -7,6 +7,7 @@ from phoenix95.executor.core.intents import TERMINAL, Intent
 OURS = "p95"
 DIRECT = "p95d"  # of `flatten --direct`, which works without the ledger
 FORGOTTEN_MS = 3 * 86_400_000  # the exchange forgets orders without a fill after three days
+ADOPTED = "adopted-"  # a position that somebody else entered: its entry was never sent by us
 NEVER_THERE = frozenset({"ABSENT", "REJECTED"})
 
 
@@ -15,7 +16,8 @@ async def orders(scene: Scene) -> Outcome:
     exchange = scene.need_exchange()
 
     async def look() -> Outcome:
-        sent = await scene.ledger.sent(scene.since_ms)
+        signed = await scene.ledger.sent(scene.since_ms)
+        sent = [one for one in signed if one.role != "entry" or not one.analysis_id.startswith(ADOPTED)]
         known = {one.client_id: one for one in await scene.ledger.sent(0)}
         symbols = sorted({one.symbol for one in known.values()})
         there: dict[str, str] = {}

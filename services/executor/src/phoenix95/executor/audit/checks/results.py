@@ -19,7 +19,7 @@ async def results(scene: Scene) -> Outcome:
 
 
 def _judged(closed: Closed) -> str | None:
-    made = result(closed.fills, cast(PositionSide, closed.position_side))
+    made = result(closed.fills, cast(PositionSide, closed.position_side), closed.quote)
     if made.size != 0:
         return f"{closed.analysis_id}: closed, and by its fills {plain(made.size)} {closed.symbol} are open"
     for what, booked, summed in (
