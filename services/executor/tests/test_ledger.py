@@ -468,3 +468,41 @@ async def test_a_person_closes_one_side_and_a_repeated_command_nothing_more(open
     assert await close(keys.COMMAND, "5-0", "BTCUSDT", "enough", "short") == []
     assert await close(keys.COMMAND, "6-0", "BTCUSDT", "enough", "long") == [held]
     assert await close(keys.COMMAND, "6-0", "BTCUSDT", "enough", "long") == []
+
+
+async def test_two_accounts_share_one_database(opened: Opened, decision: Make) -> None:
+    """Both trade the same analysis; each sees, changes and publishes what is its own, but the order stream is one."""
+    engine = opened.writer.engine
+    other = await take(engine, "second", stop=asyncio.Event())
+    ledger = PostgresLedger(Writer(engine, "second", other.token, lambda: None))
+    first = decision()
+    second = msgspec.structs.replace(
+        first, group=decide(
+            first.analysis, account="second", now_ms=NOW_MS, uncertainty_ms=1.0, rules=first.candidate.rules,
+            book=Book(equity=D(10_000), available=D(10_000)), limits=Limits(),
+        ).group,
+    )  # fmt: skip
+    mine = await entered(opened, first)
+    await ledger.decide([second], (STREAM, "9-0"), Modes())
+    await opened.ledger.decide([], (STREAM, "7-0"), Modes())
+    assert (await ledger.offsets(), await opened.ledger.offsets()) == ({STREAM: "9-0"}, {STREAM: "7-0"})
+    await ledger.begin_close(first.analysis.id, "manual", None, NOW_MS)
+    theirs = await ledger.group(first.analysis.id)
+    again = await opened.ledger.group(first.analysis.id)
+    assert (theirs.trade.close_reason, again.trade.close_reason) == ("manual", None)
+    assert {one.client_id for one in theirs.intents}.isdisjoint(one.client_id for one in mine.intents)
+    assert [one.trade.analysis_id for one in await ledger.active_groups()] == [first.analysis.id]
+    await ledger.failed(first.analysis.id, "closed before it was entered", NOW_MS)
+    assert (await opened.ledger.group(first.analysis.id)).trade.stage == "PROTECTING"
+    states = await rows(opened, "select account, state, count(*) as n from ledger.intents group by 1, 2 order by 1, 2")
+    assert [(one["account"], one["state"], one["n"]) for one in states] == [
+        ("main", "FILLED", 1), ("main", "PLANNED", 3), ("second", "CANCELED", 4),
+    ]  # fmt: skip
+    await ledger.alert("info", "theirs", "an alert", None)
+    outboxes = opened.outbox, Outbox(engine, "second")
+    told = [[(one.stream, one.entry_id) for one in await outbox.waiting(100)] for outbox in outboxes]
+    ids = [entry_id for stream, entry_id in told[0] if stream == keys.ORDER]
+    assert ids == [entry_id for stream, entry_id in told[1] if stream == keys.ORDER]
+    assert ids == sorted(set(ids))
+    assert [sum(stream == keys.ALERT for stream, _ in one) for one in told] == [0, 1]
+    await other.release()

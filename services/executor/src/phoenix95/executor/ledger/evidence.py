@@ -18,6 +18,7 @@ from phoenix95.executor.ledger.connect import translated
 from phoenix95.executor.ledger.history import PositionRow
 from phoenix95.executor.ledger.models import AccountRow, ControlRow, FillRow, IntentRow, OffsetRow, SignalRow, TradeRow
 from phoenix95.executor.ledger.rows import group_of
+from phoenix95.executor.ledger.scope import session_of
 
 SHOWN: Final = 50  # differences of one kind that are read: a person looks at the first
 PATIENCE: Final = "SELECT set_config('statement_timeout', '600s', true), set_config('jit', 'off', true)"
@@ -36,7 +37,7 @@ FACTS: Final[dict[str, tuple[str, str, str, str]]] = {
 MODELS: Final[dict[str, Any]] = {
     "decision": SignalRow, "order": IntentRow, "fill": FillRow, "trade": TradeRow, "control": ControlRow,
 }  # fmt: skip
-OWN: Final = frozenset({"order", "fill", "trade"})  # tables that know which account a row is of
+OWN: Final = frozenset({"decision", "order", "fill", "trade"})  # tables that know which account a row is of
 _KEYS: Final = {
     "decision": "told ->> 'analysis_id'",
     "order": "told ->> 'client_id'",
@@ -205,7 +206,7 @@ class Evidence:
 
     @asynccontextmanager
     async def _look(self, what: str) -> AsyncIterator[AsyncSession]:
-        async with translated(what), AsyncSession(self.engine) as session, session.begin():
+        async with translated(what), session_of(self.engine, self.account) as session, session.begin():
             await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             await session.execute(text(PATIENCE))
             yield session

@@ -14,8 +14,9 @@ class PositionRow(Base):
     """What a trade holds or held. `side` is long or short; amounts in the quote currency are after fees."""
 
     __tablename__ = "positions"
+    __table_args__ = (Index("one_position", "analysis_id", "account", unique=True),)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    analysis_id: Mapped[str] = mapped_column(unique=True)
+    analysis_id: Mapped[str]
     account: Mapped[str]
     symbol: Mapped[str]
     side: Mapped[str]

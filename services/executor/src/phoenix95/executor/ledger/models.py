@@ -31,15 +31,12 @@ class Base(DeclarativeBase):
 
 
 class AccountRow(Base):
-    """One account: its mode for life, the token of its active executor, the last id given out on the order stream,
-    the chain's head."""
+    """One account: its mode for life, the token of its active executor, the chain's head."""
 
     __tablename__ = "accounts"
     name: Mapped[str] = mapped_column(primary_key=True)
     mode: Mapped[str] = mapped_column(server_default="paper")
     token: Mapped[str]
-    last_event_ms: Mapped[int] = mapped_column(server_default="0")
-    last_event_n: Mapped[int] = mapped_column(server_default="0")
     peak_equity: Mapped[Decimal] = mapped_column(server_default="0")
     audit_n: Mapped[int] = mapped_column(server_default="0")
     audit_hash: Mapped[str] = mapped_column(server_default=GENESIS)
@@ -56,10 +53,20 @@ class ControlRow(Base):
     changed: Mapped[datetime] = mapped_column(server_default=text("now()"))
 
 
+class StreamRow(Base):
+    """The last id given out on a stream that all accounts write."""
+
+    __tablename__ = "streams"
+    name: Mapped[str] = mapped_column(primary_key=True)
+    last_ms: Mapped[int]
+    last_n: Mapped[int]
+
+
 class OffsetRow(Base):
-    """How far a stream was read, written with what was done about it."""
+    """How far an account's executor has read a stream, written with what was done about it."""
 
     __tablename__ = "offsets"
+    account: Mapped[str] = mapped_column(primary_key=True)
     stream: Mapped[str] = mapped_column(primary_key=True)
     last_id: Mapped[str]
 
@@ -68,8 +75,10 @@ class SignalRow(Base):
     """One row for every analysis and reply, with what was decided and why."""
 
     __tablename__ = "signals"
+    __table_args__ = (Index("one_decision", "analysis_id", "account", unique=True),)
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    analysis_id: Mapped[str] = mapped_column(unique=True)
+    account: Mapped[str] = mapped_column(server_default="main")
+    analysis_id: Mapped[str]
     symbol: Mapped[str]
     action: Mapped[str]
     side: Mapped[str | None]
@@ -110,6 +119,7 @@ class TradeRow(Base):
 
     __tablename__ = "trades"
     __table_args__ = (
+        Index("one_trade", "analysis_id", "account", unique=True),
         Index(
             "one_active_trade",
             "account",
@@ -120,7 +130,7 @@ class TradeRow(Base):
         ),
     )
     id: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
-    analysis_id: Mapped[str] = mapped_column(unique=True)
+    analysis_id: Mapped[str]
     account: Mapped[str]
     symbol: Mapped[str]
     side: Mapped[str]
@@ -165,7 +175,7 @@ class IntentRow(Base):
 
     __tablename__ = "intents"
     __table_args__ = (
-        Index("one_attempt", "analysis_id", "role", "attempt", unique=True),
+        Index("one_attempt", "analysis_id", "account", "role", "attempt", unique=True),
         Index(
             "one_open_entry", "account", "symbol", unique=True,
             postgresql_where=text(f"role = 'entry' AND state NOT IN {TERMINAL_SQL}"),
@@ -224,6 +234,7 @@ class OutboxRow(Base):
     __tablename__ = "outbox"
     __table_args__ = (Index("unpublished", "seq", postgresql_where=text("NOT published")),)
     seq: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
+    account: Mapped[str]
     stream: Mapped[str]
     entry_id: Mapped[str | None]
     body: Mapped[str]

@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from sqlalchemy import select, text, tuple_, update
+from sqlalchemy import or_, select, text, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
+from phoenix95.common import keys
 from phoenix95.common.ids import StreamId
 from phoenix95.executor.ledger.connect import translated
-from phoenix95.executor.ledger.models import AccountRow, OutboxRow
+from phoenix95.executor.ledger.models import OutboxRow, StreamRow
 
 
 class Waiting(NamedTuple):
@@ -21,7 +22,10 @@ class Waiting(NamedTuple):
 
 
 class Outbox:
-    """Needs no fence: publishing under a given id is harmless to repeat."""
+    """Needs no fence: publishing under a given id is harmless to repeat.
+
+    The order stream is everybody's: each executor publishes all of it, in order. The rest is published by its own.
+    """
 
     def __init__(self, engine: AsyncEngine, account: str) -> None:
         self._engine = engine
@@ -30,7 +34,10 @@ class Outbox:
     async def waiting(self, at_most: int) -> list[Waiting]:
         async with translated("outbox"), AsyncSession(self._engine) as session:
             rows = await session.scalars(
-                select(OutboxRow).where(~OutboxRow.published).order_by(OutboxRow.seq).limit(at_most)
+                select(OutboxRow)
+                .where(~OutboxRow.published, or_(OutboxRow.stream == keys.ORDER, OutboxRow.account == self._account))
+                .order_by(OutboxRow.seq)
+                .limit(at_most)
             )
             return [
                 Waiting(row.seq, row.stream, StreamId.parse(row.entry_id) if row.entry_id else None, row.body.encode())
@@ -59,11 +66,11 @@ class Outbox:
                 .execution_options(synchronize_session=False)
             )
             count = len(again.all())
-            ours = tuple_(AccountRow.last_event_ms, AccountRow.last_event_n)
+            ours = tuple_(StreamRow.last_ms, StreamRow.last_n)
             await session.execute(
-                update(AccountRow)
-                .where(AccountRow.name == self._account, ours < tuple_(top.ms, top.seq))
-                .values(last_event_ms=top.ms, last_event_n=top.seq)
+                update(StreamRow)
+                .where(StreamRow.name == stream, ours < tuple_(top.ms, top.seq))
+                .values(last_ms=top.ms, last_n=top.seq)
                 .execution_options(synchronize_session=False)
             )
         return count

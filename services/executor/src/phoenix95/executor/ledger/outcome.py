@@ -63,7 +63,7 @@ async def _store_position(writing: Writing, account: str, group: Group, *, opene
             take_profit=trade.target_price, is_active=True, created=stamp, updated=stamp,
         )
         .on_conflict_do_update(
-            index_elements=["analysis_id"],
+            index_elements=["analysis_id", "account"],
             set_={
                 "size": size, "entry_price": price, "stop_loss": stop_price,
                 "protected": PositionRow.protected if trade.stage != "PROTECTING" else False,

@@ -98,13 +98,13 @@ class PostgresLedger:
             for decision in decisions:
                 await self._store(writing, decision)
             if offset is not None:
-                await _set_offset(writing.session, *offset)
+                await _set_offset(writing, *offset)
 
     async def _store(self, writing: Writing, decision: Decision) -> None:
         new = await writing.session.scalar(
             insert(SignalRow)
-            .values(**signal_values(decision))
-            .on_conflict_do_nothing(index_elements=["analysis_id"])
+            .values(account=self._account, **signal_values(decision))
+            .on_conflict_do_nothing(index_elements=["analysis_id", "account"])
             .returning(SignalRow.id)
         )
         if new is None:
@@ -132,10 +132,11 @@ class PostgresLedger:
             new = await writing.session.scalar(
                 insert(SignalRow)
                 .values(
-                    analysis_id=analysis_id, symbol=symbol, action="ERROR", accepted=False, reason=error,
-                    ts_ms=now_ms, decided_ms=now_ms, created=when(now_ms), details={"fields": dict(fields)},
+                    account=self._account, analysis_id=analysis_id, symbol=symbol, action="ERROR", accepted=False,
+                    reason=error, ts_ms=now_ms, decided_ms=now_ms, created=when(now_ms),
+                    details={"fields": dict(fields)},
                 )
-                .on_conflict_do_nothing(index_elements=["analysis_id"])
+                .on_conflict_do_nothing(index_elements=["analysis_id", "account"])
                 .returning(SignalRow.id)
             )  # fmt: skip
             if new is not None:
@@ -148,7 +149,7 @@ class PostgresLedger:
                         accepted=False, reason=error,
                     )
                 )  # fmt: skip
-            await _set_offset(writing.session, source, entry_id)
+            await _set_offset(writing, source, entry_id)
 
     async def plan(self, intent: Intent) -> None:
         async with self._writer.write("plan") as writing:
@@ -277,7 +278,7 @@ class PostgresLedger:
             closing = list(found.all())
             message = f"closing {what}: {reason}" if closing else f"nothing is held in {what}"
             writing.ack(Ack(command_id=entry_id, service="executor", ok=bool(closing), message=message))
-            await _set_offset(writing.session, stream, entry_id)
+            await _set_offset(writing, stream, entry_id)
         return closing
 
     async def skip_to(self, stream: str, entry_id: str, letter: DeadLetter | None = None) -> None:
@@ -285,7 +286,7 @@ class PostgresLedger:
         async with self._writer.write("offset") as writing:
             if letter is not None:
                 writing.dead_letter(letter)
-            await _set_offset(writing.session, stream, entry_id)
+            await _set_offset(writing, stream, entry_id)
 
     async def mark(self, analysis_id: str, price: Decimal, unrealized: Decimal, now_ms: int) -> None:
         """Keep a position's present price and result, and the best and worst it has seen.
@@ -356,9 +357,9 @@ async def _seen(session: AsyncSession, which: ColumnElement[bool], price: Decima
     return bool(improved.all())
 
 
-async def _set_offset(session: AsyncSession, stream: str, entry_id: str) -> None:
-    await session.execute(
+async def _set_offset(writing: Writing, stream: str, entry_id: str) -> None:
+    await writing.session.execute(
         insert(OffsetRow)
-        .values(stream=stream, last_id=entry_id)
-        .on_conflict_do_update(index_elements=["stream"], set_={"last_id": entry_id})
+        .values(account=writing.account, stream=stream, last_id=entry_id)
+        .on_conflict_do_update(index_elements=["account", "stream"], set_={"last_id": entry_id})
     )

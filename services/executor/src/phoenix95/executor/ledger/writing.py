@@ -1,20 +1,21 @@
-"""One write transaction: fenced first, with its events given out under the account's row lock."""
+"""One write transaction: fenced first, its events given out last."""
 
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common import keys
-from phoenix95.common.errors import Fenced
+from phoenix95.common.errors import Fenced, InvariantBroken
 from phoenix95.common.events import Ack, Alert, DeadLetter, OrderEvent, Severity
 from phoenix95.common.ids import StreamId
 from phoenix95.common.wire import encode
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.ledger.connect import answering, translated
-from phoenix95.executor.ledger.models import AccountRow, ControlRow, OutboxRow
+from phoenix95.executor.ledger.models import AccountRow, ControlRow, OutboxRow, StreamRow
+from phoenix95.executor.ledger.scope import session_of
 
 ACCOUNT_SCOPE = "account"
 AUDITED_AS = "phoenix95.account"  # a setting of the transaction: whose chain its facts belong to
@@ -23,25 +24,19 @@ AUDITED_AS = "phoenix95.account"  # a setting of the transaction: whose chain it
 class Writing:
     """What a transaction may use. Events become rows of the outbox in this same transaction."""
 
-    def __init__(self, session: AsyncSession, last: StreamId) -> None:
+    def __init__(self, session: AsyncSession, account: str) -> None:
         self.session = session
-        self._last = last
+        self.account = account
         self._rows: list[dict[str, object]] = []
+        self._told_ms: list[int | None] = []
 
     @property
-    def last(self) -> StreamId:
-        """The last id given out on the order stream."""
-        return self._last
-
-    @property
-    def rows(self) -> list[dict[str, object]]:
-        return self._rows
+    def emitted(self) -> bool:
+        return bool(self._rows)
 
     def emit(self, event: OrderEvent) -> None:
-        """Publish on the order stream. Its id never goes back, even when exchange time does."""
-        ms = max(event.ts, self._last.ms)
-        self._last = StreamId(ms, self._last.seq + 1 if ms == self._last.ms else 0)
-        self._put(keys.ORDER, event, str(self._last))
+        """Publish on the order stream."""
+        self._put(keys.ORDER, event, event.ts)
 
     def ack(self, ack: Ack) -> None:
         self._put(keys.ACK, ack, None)
@@ -57,8 +52,25 @@ class Writing:
     def dead_letter(self, letter: DeadLetter) -> None:
         self._put(keys.dead_letter("executor"), letter, None)
 
-    def _put(self, stream: str, event: OrderEvent | Ack | Alert | DeadLetter, entry_id: str | None) -> None:
-        self._rows.append({"stream": stream, "entry_id": entry_id, "body": encode(event).decode()})
+    def _put(self, stream: str, event: OrderEvent | Ack | Alert | DeadLetter, told_ms: int | None) -> None:
+        self._rows.append({"account": self.account, "stream": stream, "entry_id": None, "body": encode(event).decode()})
+        self._told_ms.append(told_ms)
+
+    async def store_events(self) -> None:
+        """Give out the ids on the order stream, which all accounts share, and store the rows, both under its lock: so
+        ids grow with `seq`, and never go back, even when exchange time does. The last thing in a transaction."""
+        if any(ms is not None for ms in self._told_ms):
+            stream = await self.session.scalar(select(StreamRow).where(StreamRow.name == keys.ORDER).with_for_update())
+            if stream is None:
+                raise InvariantBroken(f"ledger.streams does not know {keys.ORDER}")
+            for row, told_ms in zip(self._rows, self._told_ms, strict=True):
+                if told_ms is not None:
+                    ms = max(told_ms, stream.last_ms)
+                    stream.last_n = stream.last_n + 1 if ms == stream.last_ms else 0
+                    stream.last_ms = ms
+                    row["entry_id"] = str(StreamId(ms, stream.last_n))
+        if self._rows:
+            await self.session.execute(insert(OutboxRow), self._rows)
 
 
 class Writer:
@@ -76,27 +88,17 @@ class Writer:
         async with self._session(what) as session:
             row = (
                 await session.execute(
-                    select(
-                        AccountRow.last_event_ms,
-                        AccountRow.last_event_n,
-                        func.set_config(AUDITED_AS, AccountRow.name, True),
-                    )
+                    select(func.set_config(AUDITED_AS, AccountRow.name, True))
                     .where(AccountRow.name == self.account, AccountRow.token == self.token)
                     .with_for_update()
                 )
             ).one_or_none()
             if row is None:
                 raise Fenced("FENCED_OWNER", f"account {self.account}")
-            writing = Writing(session, StreamId(row.last_event_ms, row.last_event_n))
+            writing = Writing(session, self.account)
             yield writing
-            if writing.rows:
-                await session.execute(insert(OutboxRow), writing.rows)
-                await session.execute(
-                    update(AccountRow)
-                    .where(AccountRow.name == self.account)
-                    .values(last_event_ms=writing.last.ms, last_event_n=writing.last.seq)
-                )
-        if writing.rows:
+            await writing.store_events()
+        if writing.emitted:
             self._emitted()
 
     @asynccontextmanager
@@ -115,7 +117,7 @@ class Writer:
     async def _session(self, what: str, **options: str) -> AsyncIterator[AsyncSession]:
         async with (
             translated(what),
-            AsyncSession(self.engine) as session,
+            session_of(self.engine, self.account) as session,
             answering(await session.connection(execution_options=options)),
         ):
             yield session
