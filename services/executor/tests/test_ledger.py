@@ -470,18 +470,13 @@ async def test_a_person_closes_one_side_and_a_repeated_command_nothing_more(open
     assert await close(keys.COMMAND, "6-0", "BTCUSDT", "enough", "long") == []
 
 
-async def test_two_accounts_share_one_database(opened: Opened, decision: Make) -> None:
+async def test_two_accounts_share_one_database(opened: Opened, decision: Make, surroundings: dict[str, Any]) -> None:
     """Both trade the same analysis; each sees, changes and publishes what is its own, but the order stream is one."""
     engine = opened.writer.engine
     other = await take(engine, "second", stop=asyncio.Event())
     ledger = PostgresLedger(Writer(engine, "second", other.token, lambda: None))
     first = decision()
-    second = msgspec.structs.replace(
-        first, group=decide(
-            first.analysis, account="second", now_ms=NOW_MS, uncertainty_ms=1.0, rules=first.candidate.rules,
-            book=Book(equity=D(10_000), available=D(10_000)), limits=Limits(),
-        ).group,
-    )  # fmt: skip
+    second = decide(first.analysis, account="second", now_ms=NOW_MS, uncertainty_ms=1.0, **surroundings)
     mine = await entered(opened, first)
     await ledger.decide([second], (STREAM, "9-0"), Modes())
     await opened.ledger.decide([], (STREAM, "7-0"), Modes())
