@@ -266,6 +266,7 @@ async def test_a_position_without_its_stop(audit: Audit, lived: Any, decided: Ca
     audit.exchange.resting = (
         ConditionalReport(venue_id="1", client_id=stop.client_id, symbol="BTCUSDT", state="OPEN", quantity=D("0.2")),
     )
+    await lived.ledger.mark(analysis.id, D(1_001), D("0.2"), NOW_MS)  # what prices were seen is no fact
     assert (await audit.report()).verdict == "ok"
 
 

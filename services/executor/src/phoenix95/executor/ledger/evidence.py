@@ -30,7 +30,7 @@ FACTS: Final[dict[str, tuple[str, str, str, str]]] = {
     "fill": ("fills", "symbol || ':' || trade_id", "time_ms", ""),
     "trade": (
         "trades", "analysis_id", "(extract(epoch FROM greatest(created, filled, closed)) * 1000)::bigint",
-        "naked_since_ms,fee,execution_time_ms",
+        "naked_since_ms,fee,execution_time_ms,best_price",
     ),
     "control": ("control", "scope", "0", ""),
 }  # fmt: skip
