@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -13,11 +14,13 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from phoenix95.common import keys
+from phoenix95.common.clock import ManualClock
 from phoenix95.common.errors import ConfigError, Fenced, InvariantBroken, TransientError
 from phoenix95.common.events import Analysis, Decided, PositionChanged
 from phoenix95.common.ids import StreamId
 from phoenix95.common.retry import StopRequested
-from phoenix95.common.wire import order_decoder
+from phoenix95.common.wire import alert_decoder, order_decoder
+from phoenix95.executor.control import watch_clock
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision, attempt, decide, ending
 from phoenix95.executor.core.exits import Closing
@@ -30,6 +33,7 @@ from phoenix95.executor.ledger import connect as connecting
 from phoenix95.executor.ledger import history, ownership
 from phoenix95.executor.ledger.connect import connect
 from phoenix95.executor.ledger.control import set_by_person
+from phoenix95.executor.ledger.income import Row, booked, since_ms, store_income
 from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.outbox import Outbox
 from phoenix95.executor.ledger.ownership import Ownership, take
@@ -501,3 +505,90 @@ async def test_two_accounts_share_one_database(opened: Opened, decision: Make, s
     assert ids == sorted(set(ids))
     assert [sum(stream == keys.ALERT for stream, _ in one) for one in told] == [0, 1]
     await other.release()
+
+
+async def test_a_trigger_is_kept_with_its_cause_alerted_once_and_a_person_has_the_last_word(opened: Opened) -> None:
+    engine, ledger = opened.writer.engine, opened.ledger
+    day_ms = int(datetime.now(UTC).timestamp() * 1000)
+    assert await ledger.tighten("REDUCE_ONLY", "ledger_mismatch", "0.1 is not 0.2", None)
+    assert not await ledger.tighten("REDUCE_ONLY", "ledger_mismatch", "0.1 is not 0.2", None)
+    assert await ledger.tighten_once_a_day("REDUCE_ONLY", "daily_loss", "too much", day_ms)
+    assert (await ledger.modes()).account == "REDUCE_ONLY"
+    await set_by_person(engine, "account", "RUN", "looked into it", "me")
+    assert not await ledger.tighten_once_a_day("REDUCE_ONLY", "daily_loss", "too much", day_ms)
+    assert (await ledger.modes()).account == "RUN"
+    for reason in ("", " "):
+        with pytest.raises(ConfigError, match="needs a reason"):
+            await set_by_person(engine, "account", "RUN", reason, "me")
+    kept = await rows(opened, "select cause, previous, mode, changed_by from ledger.control_history order by id")
+    assert [tuple(row.values()) for row in kept] == [
+        ("ledger_mismatch", "RUN", "REDUCE_ONLY", "executor"),
+        ("daily_loss", "REDUCE_ONLY", "REDUCE_ONLY", "executor"),
+        ("command", "REDUCE_ONLY", "RUN", "me"),
+    ]
+    assert len(await ledger.confirm_control()) == 3
+    assert await ledger.confirm_control() == ()
+    told = [alert_decoder.decode(row.body) for row in await opened.outbox.waiting(100) if row.stream == keys.ALERT]
+    assert [one.kind for one in told] == ["ledger_mismatch", "daily_loss", "control"]
+
+
+async def test_a_clock_that_stays_uncertain_restricts_the_account_once(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phoenix95.executor.control.EVERY_S", 0.01)
+
+    async def after(uncertainty_ms: float | None, lost_ms: int) -> str:
+        stop = asyncio.Event()
+        asyncio.get_running_loop().call_later(0.2, stop.set)
+        clock = ManualClock(NOW_MS, uncertainty_ms)
+        await watch_clock(clock, opened.ledger, uncertainty_max_ms=250, lost_ms=lost_ms, stop=stop)
+        return (await opened.ledger.modes()).account
+
+    assert await after(10, lost_ms=1) == "RUN"
+    assert await after(None, lost_ms=10_000) == "RUN"  # not for long enough
+    assert await after(251, lost_ms=1) == "REDUCE_ONLY"
+    assert len(await rows(opened, "select 1 from ledger.control_history where cause = 'clock_uncertain'")) == 1
+
+
+async def test_income_is_kept_once_booked_to_its_trade_and_compared(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    name, writer = group.trade.analysis_id, opened.writer
+    assert (await opened.ledger.group(name)).trade.opened_ms is not None
+    assert await since_ms(writer) is not None
+    bought = msgspec.structs.replace(fill(7, "BUY", "1000", "71"), realized_pnl=D("1.5"), fee=D("0.1"))
+    await opened.ledger.save_fills(name, [bought])
+    told = [
+        Row("REALIZED_PNL", 1, "BTCUSDT", "USDT", D("1.5"), NOW_MS + 9, 7),
+        Row("COMMISSION", 1, "BTCUSDT", "USDT", D("-0.1"), NOW_MS + 9, 7),
+        Row("FUNDING_FEE", 2, "BTCUSDT", "USDT", D("-0.02"), NOW_MS + 20, None),
+        Row("FUNDING_FEE", 3, "ETHUSDT", "USDT", D("-0.03"), NOW_MS + 20, None),
+        Row("TRANSFER", 4, "", "USDT", D(10_000), NOW_MS + 1, None),
+    ]
+    assert await store_income(writer, told) == 5
+    assert await store_income(writer, told) == 0
+    assert (await rows(opened, "select funding from ledger.trades")) == [{"funding": D("-0.02")}]
+    async with writer.read("income") as session:
+        trades, nobodys = await booked(session, "main", NOW_MS + 500_000)
+        assert (await booked(session, "main", NOW_MS + 1_000))[0] == ()  # too young to be compared
+    assert nobodys == {"FUNDING_FEE USDT": D("-0.03")}
+    assert [(one.analysis_id, one.fills_realised, one.income_realised) for one in trades] == [
+        (name, D("1.5"), D("1.5"))
+    ]
+    assert (trades[0].fills_commission, trades[0].income_commission) == (D("-0.1"), D("-0.1"))
+
+
+async def test_a_lost_connection_frees_the_account_at_once(opened: Opened) -> None:
+    """As after a kill -9 of its process: the lock goes with the connection, and the token fences what still writes."""
+    locks = await rows(
+        opened,
+        "select pid from pg_locks where locktype = 'advisory' and database = "
+        "(select oid from pg_database where datname = current_database())",
+    )
+    pid = locks[0]["pid"]
+    began = asyncio.get_running_loop().time()
+    await rows(opened, f"select pg_terminate_backend({pid})")
+    second = await take(opened.writer.engine, "main", stop=asyncio.Event())
+    assert asyncio.get_running_loop().time() - began < 1.5
+    with pytest.raises(Fenced):
+        await opened.ledger.alert("info", "late", "from the dead", None)
+    await second.release()
