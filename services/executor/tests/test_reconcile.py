@@ -11,11 +11,13 @@ from phoenix95.common.errors import ConfigError
 from phoenix95.common.events import Analysis
 from phoenix95.executor.config import ExecutorSettings
 from phoenix95.executor.core.adoption import adopted
-from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.candidate import Book, Modes
 from phoenix95.executor.core.decide import decide
 from phoenix95.executor.core.flatten import Held, Resting, work
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.losses import breaches
 from phoenix95.executor.core.plan import Bounds, Plan, next_move
 from phoenix95.executor.core.reconcile import (
     Booked,
@@ -189,3 +191,18 @@ def test_the_policy_names_what_is_wrong() -> None:
     assert [settings.policy().of(one) for one in ("ETHUSDT", "BTCUSDT", "XRPUSDT")] == ["ignore", "adopt", "alert"]
     with pytest.raises(ConfigError, match="P95_EXECUTOR_FOREIGN_SYMBOLS"):
         ExecutorSettings(foreign_symbols=("ETHUSDT",)).policy()
+
+
+def test_losses_beyond_their_limits_are_told_with_their_numbers() -> None:
+    limits = Limits(daily_loss_max=D("0.05"), drawdown_max=D("0.20"))
+
+    def causes(**changes: Any) -> list[str]:
+        fields: dict[str, Any] = {"equity": D(9_500), "available": D(0), "unrealized": D(-300), "peak_equity": D(9_500)}
+        return [cause for cause, _ in breaches(Book(**{**fields, **changes}), limits)]
+
+    assert causes(day_realized=D(-200)) == []  # 500 of 10,000: not more than the limit
+    assert causes(day_realized=D("-200.01")) == ["daily_loss"]
+    assert causes(day_realized=D(-400), day_unrealized_before=D(-300)) == []  # unrealised yesterday already
+    assert causes(peak_equity=D(11_875)) == []
+    assert causes(peak_equity=D(11_876)) == ["drawdown"]
+    assert causes(equity=None) == []

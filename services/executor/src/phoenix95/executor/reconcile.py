@@ -10,8 +10,11 @@ import structlog
 from phoenix95.common.errors import TransientError, VenueRejected
 from phoenix95.executor.core.adoption import adopted
 from phoenix95.executor.core.book import exposures
+from phoenix95.executor.core.candidate import Book
 from phoenix95.executor.core.flatten import Held, Resting
 from phoenix95.executor.core.group import Group
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.losses import breaches
 from phoenix95.executor.core.pnl import unrealized
 from phoenix95.executor.core.reconcile import (
     Config,
@@ -42,6 +45,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     policy: Policy
     wanted: Wanted
     stop_share: Decimal
+    limits: Limits
 
 
 class Reconciler:
@@ -80,7 +84,22 @@ class Reconciler:
         await self._act_on(findings, truth, fully)
         self._first = False
         await store_portfolio(self._writer, account, exposures(groups), now_ms)
+        await self._losses(account, now_ms)
         return account
+
+    async def _losses(self, account: VenueAccount, now_ms: int) -> None:
+        """A day's loss or a drawdown beyond its limit stops entries, once a day: a person may resume in spite of it."""
+        figures = await self._ledger.figures("", now_ms=now_ms, since_ms=now_ms, staged=0)
+        book = Book(
+            equity=account.equity,
+            available=account.available,
+            unrealized=account.unrealized,
+            day_realized=figures.day_realized,
+            day_unrealized_before=figures.day_unrealized_before,
+            peak_equity=figures.peak_equity,
+        )
+        for cause, reason in breaches(book, self._means.limits):
+            await self._ledger.tighten_once_a_day("REDUCE_ONLY", cause, reason, now_ms)
 
     async def _settings(self) -> bool:
         self._configs = await self._truths.configs()

@@ -299,6 +299,7 @@ class _Executor:
             policy=settings.policy(),
             wanted=Wanted(hedged=settings.hedge_mode, isolated=settings.margin_type == "isolated"),
             stop_share=Decimal(str(settings.manual_stop_percent)),
+            limits=self._limits,
         )
         reconciler = Reconciler(self._ports, self._ledger, self._writer, desk, self._truths, means)
         full_at_s = 0.0

@@ -70,7 +70,7 @@ async def confirm(session: AsyncSession, ids: Sequence[int]) -> None:
 
 
 async def fired_since(session: AsyncSession, cause: str, moment: datetime) -> bool:
-    """Whether a trigger has fired since a moment of exchange time, so that a person who resumed is not overruled."""
+    """Whether a trigger has fired since a moment (by the database's clock): a person who resumed is not overruled."""
     row = ControlHistoryRow
     found = await session.scalar(select(row.id).where(row.cause == cause, row.changed >= moment).limit(1))
     return found is not None

@@ -117,7 +117,10 @@ async def _put_right(parts: _Parts) -> None:
             recv_window_ms=settings.recv_window_ms,
         )  # fmt: skip
         means = Means(
-            policy=settings.policy(), wanted=parts.wanted, stop_share=Decimal(str(settings.manual_stop_percent))
+            policy=settings.policy(),
+            wanted=parts.wanted,
+            stop_share=Decimal(str(settings.manual_stop_percent)),
+            limits=settings.limits(),
         )
         async with asyncio.TaskGroup() as trades:
             desk = Desk(ports, trades, stop)
