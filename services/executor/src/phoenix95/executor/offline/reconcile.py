@@ -141,7 +141,7 @@ async def _own(parts: _Parts) -> Ownership:
     given_up = asyncio.Event()
     asyncio.get_running_loop().call_later(OWNER_WAIT_S, given_up.set)
     try:
-        return await take(parts.reading.engine, parts.settings.account, stop=given_up)
+        return await take(parts.reading.engine, parts.settings.account, stop=given_up, mode=parts.settings.mode)
     except StopRequested as waiting:
         every_s = parts.settings.reconcile_ms / 1000
         raise ConfigError(
