@@ -503,6 +503,10 @@ async def test_wrong_keys_are_named_and_without_redis_a_trade_is_closed_all_the_
     log = (stand.folder / "executor.log").read_text()
     assert "P95_EXECUTOR_API_SECRET" in log
     assert "Traceback" not in log
+    await stand.http.post("/paper/v1/restrictions", params={"enableWithdrawals": "true"})
+    assert stand.executor().wait(20) == 2
+    assert "P95_EXECUTOR_API_KEY must not be traded with" in (stand.folder / "executor.log").read_text()
+    await stand.http.post("/paper/v1/restrictions", params={"enableWithdrawals": "false"})
     first = await stand.start_executor()
     name = await stand.say(an_analysis, hold_ms=5_000)
     await stand.until_trade(name, "PROTECTED")

@@ -81,8 +81,7 @@ async def test_a_key_that_can_do_more_is_refused_and_the_permission_named(
 )
 async def test_what_is_no_clear_answer_is_no_permission(stub: Stub, check: KeyCheck, status: int, body: Any) -> None:
     stub.say("GET", PATH, status, body)
-    with pytest.raises(TransientError):
-        await check.first()
+    await check.first()  # what is held already has to be looked after all the same
     assert check.reason() == "the exchange does not say what the API key may do"
 
 
@@ -135,3 +134,20 @@ async def test_a_key_that_changes_halts_once_and_entries_wait_for_a_good_answer(
     assert check.reason() is None
     time.s += 7_201
     assert check.reason() == "the exchange does not say what the API key may do"
+
+
+async def test_a_start_without_an_answer_asks_again_soon(
+    stub: Stub, check: KeyCheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("phoenix95.executor.vigil.KEY_AGAIN_S", 0.001)
+    for status, body in ((500, b""), (500, b""), (200, GOOD)):
+        stub.say("GET", PATH, status, body)
+    stop = asyncio.Event()
+    stub.heard = lambda: stop.set() if len(stub.asked) == 3 else None
+
+    async def halt(cause: str, reason: str) -> None:
+        raise AssertionError(cause)
+
+    await check.first()
+    await check.keep(halt, stop)
+    assert check.reason() is None

@@ -40,7 +40,7 @@ from phoenix95.executor.venue import budget
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.codes import CREDENTIALS, WRONG_TIME
 from phoenix95.executor.venue.exchange import Requests
-from phoenix95.executor.venue.permissions import ACCOUNT_URLS, key_faults
+from phoenix95.executor.venue.permissions import account_url, key_faults
 from phoenix95.executor.venue.truth import Truths
 from phoenix95.executor.venue.user_stream import follow
 from phoenix95.executor.vigil import KeyCheck, keep_rules
@@ -65,7 +65,7 @@ async def run(context: Ctx) -> None:
         settings.exchange_rest_url,
         settings.api_key.reveal(),
         settings.api_secret.reveal(),
-        account_url=ACCOUNT_URLS.get(settings.mode),
+        account_url=account_url(settings.mode, settings.exchange_rest_url),
         now_ms=clock.now_ms,
     )
     requests.refused.append(lambda code: clock.doubt() if code in WRONG_TIME else None)
@@ -96,12 +96,11 @@ async def run(context: Ctx) -> None:
 
 
 def _key_check(settings: ExecutorSettings, requests: Requests, venue: Binance) -> KeyCheck | None:
-    """None where the exchange does not tell what a key may do: in paper, where no money hangs on it, and in demo."""
-    if settings.mode in ACCOUNT_URLS:
+    """None where the exchange does not tell what a key may do."""
+    if account_url(settings.mode, settings.exchange_rest_url) is not None:
         return KeyCheck(lambda: key_faults(requests, venue.stamp()))
-    if settings.mode != "paper":
-        reason = f"{settings.mode} trading has no endpoint for it"
-        structlog.get_logger().info("key_permissions_not_checked", mode=settings.mode, reason=reason)
+    reason = f"{settings.mode} trading has no endpoint for it"
+    structlog.get_logger().info("key_permissions_not_checked", mode=settings.mode, reason=reason)
     return None
 
 
@@ -153,9 +152,8 @@ class _Executor:
         if not await self._clock.measured(self._stop):
             return
         if self._key_check is not None:
-            health = self._context.health
-            await forever(self._key_check.first, name="key permissions", stop=self._stop, health=health)
-            health.check("key permissions", self._key_check.reason)
+            self._context.health.check("key permissions", self._key_check.reason)
+            await self._key_check.first()
         await forever(self._greet, name="exchange", stop=self._stop, health=self._context.health)
         async with asyncio.TaskGroup() as trades:
             desk = Desk(self._ports, trades, self._stop)

@@ -15,7 +15,7 @@ from phoenix95.executor.ports import Ledger
 from phoenix95.executor.venue.reference import Reference
 
 KEY_EVERY_S: Final = 3_600.0
-KEY_AGAIN_S: Final = 60.0  # after a question that was not answered
+KEY_AGAIN_S: Final = 10.0  # after a question that was not answered
 KEY_GOOD_S: Final = 2 * KEY_EVERY_S  # no entries when the last good answer is older
 RULES_EVERY_S: Final = 60.0
 
@@ -33,8 +33,16 @@ class KeyCheck:
         self._faults: tuple[str, ...] = ()
 
     async def first(self) -> None:
-        """Raises ConfigError for a key that must not be used, TransientError while nobody can say."""
-        if await self._asked():
+        """Raises ConfigError for a key that must not be used.
+
+        Without an answer the start goes on, for the sake of what is held already; `reason` keeps entries back.
+        """
+        try:
+            bad = await self._asked()
+        except TransientError as error:
+            structlog.get_logger().warning("key_not_checked", reason=str(error))
+            return
+        if bad:
             raise ConfigError(f"P95_EXECUTOR_API_KEY must not be traded with: {'; '.join(self._faults)}")
 
     def reason(self) -> str | None:
@@ -48,7 +56,7 @@ class KeyCheck:
     async def keep(self, halt: Halt, stop: asyncio.Event) -> None:
         """Ask every hour until `stop`; `halt(cause, reason)` once for a key that has become one not to be used."""
         halted = False
-        wait_s = KEY_EVERY_S
+        wait_s = KEY_AGAIN_S if self._good_at_s is None else KEY_EVERY_S
         while not await pause(stop, wait_s):
             try:
                 bad = await self._asked()

@@ -5,10 +5,15 @@ from typing import Final
 import msgspec
 
 from phoenix95.common.errors import VenueRejected
+from phoenix95.common.modes import Mode
 from phoenix95.executor.venue.exchange import Requests, decoded
 
-# where each mode's exchange tells what a key may do; demo trading has no such endpoint
-ACCOUNT_URLS: Final = {"live": "https://api.binance.com"}
+ACCOUNT_URL: Final = "https://api.binance.com"
+
+
+def account_url(mode: Mode, rest_url: str) -> str | None:
+    """Where an exchange tells what a key may do. None: demo trading has no such endpoint."""
+    return {"live": ACCOUNT_URL, "paper": rest_url, "demo": None}[mode]
 
 
 class Permissions(msgspec.Struct, rename="camel"):
@@ -40,6 +45,6 @@ async def key_faults(requests: Requests, stamp: dict[str, int]) -> tuple[str, ..
     try:
         answer = await requests.permissions(stamp)
     except VenueRejected as refusal:
-        return (f"the exchange refuses it ({refusal})",)
+        return (f"the exchange refuses it, or P95_EXECUTOR_API_SECRET is not its secret ({refusal})",)
     found: Permissions = decoded(Permissions, answer, "key permissions")
     return found.faults()
