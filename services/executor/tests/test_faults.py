@@ -16,7 +16,7 @@ import msgspec
 import pytest
 
 from phoenix95.common.clock import ManualClock
-from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import Fenced, OutcomeUnknown, RateLimited, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision, decide
@@ -39,7 +39,7 @@ WINDOW_MS = 3_000
 RESTART_MS = 500
 WRITE_FAULTS = ("crash_before", "crash_after", "error_before", "error_after")
 READ_FAULTS = ("crash_before", "error_before")
-SEND_FAULTS = ("crash_before", "crash_after", "lost", "timeout", "late", "reject")
+SEND_FAULTS = ("crash_before", "crash_after", "lost", "timeout", "late", "reject", "limited")
 
 
 class Crash(BaseException):
@@ -81,6 +81,8 @@ class World:
             raise OutcomeUnknown("lost")
         if fault == "reject":
             raise VenueRejected(-4131, "refused")
+        if fault == "limited":
+            raise RateLimited("too many requests", 1.0)
         if fault == "late":
             self.due.append((self.clock.ms + 800, apply))
             raise OutcomeUnknown("late")
@@ -680,3 +682,15 @@ def test_a_rescue_brings_a_stop_or_an_exit_to_the_exchange(group: Group, refused
     if not refused:
         finished(rescue(ports, group.trade.analysis_id))
         assert "send" not in world.kinds[sent:]
+
+
+def test_stops_held_off_by_a_rate_limit_close_no_healthy_position(group: Group) -> None:
+    plan: dict[int, str] = {}
+    for _ in range(4):  # one more than the refusals that would close it
+        world, *_ = play(group, plan, target_is_hit)
+        sends = [index for index, kind in enumerate(world.kinds) if kind == "send" and index not in plan]
+        plan[sends[1]] = "limited"
+    _, venue, ledger = play(group, plan, nothing_is_hit)
+    check(plan, venue, ledger)
+    assert (ledger.reason, ledger.halted) == ("time_barrier", [])
+    assert [stop.state for stop in ledger.stored.of("stop")][:4] == ["REJECTED"] * 4

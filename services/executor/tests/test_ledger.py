@@ -295,6 +295,25 @@ async def test_a_fill_opens_the_position_and_the_naked_time_runs(opened: Opened,
     }  # fmt: skip
 
 
+async def test_a_position_whose_stop_is_gone_is_no_longer_protected(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    stop = msgspec.structs.replace(
+        move(group.of("stop")[0], "SENT", signed_ms=NOW_MS, deadline_ms=NOW_MS + 1), quantity=D("0.2")
+    )
+    assert await opened.ledger.sign(stop, entry=False)
+    rests = with_intent(group, move(stop, "OPEN", venue_id="9"), NOW_MS + 20)
+    await opened.ledger.record(group, rests)
+    await opened.ledger.protected(group.trade.analysis_id, NOW_MS + 21)
+    assert await rows(opened, "select protected from ledger.positions") == [{"protected": True}]
+    group = await opened.ledger.group(group.trade.analysis_id)
+    gone = with_intent(group, move(group.intent(stop.client_id), "CANCELED"), NOW_MS + 5_000)
+    await opened.ledger.record(group, gone)
+    after = (await opened.ledger.group(group.trade.analysis_id)).trade
+    assert (after.stage, after.naked_since_ms) == ("PROTECTING", NOW_MS + 5_000)
+    assert await rows(opened, "select protected from ledger.positions") == [{"protected": False}]
+    assert any("stop_lost" in one.body.decode() for one in await opened.outbox.waiting(100))
+
+
 async def test_a_position_is_marked_until_it_is_empty(opened: Opened, decision: Make) -> None:
     group = await entered(opened, decision())
     await opened.ledger.mark(group.trade.analysis_id, D(990), D(-2), NOW_MS + 50)

@@ -73,3 +73,22 @@ async def test_a_row_tells_what_the_stamps_told(migrated: str, an_analysis: Call
         await ownership.release()
         await engine.dispose()
     assert found == {f"a{number}": row for number, (_, row) in enumerate(CASES, start=1)}
+
+
+@pytest.mark.parametrize("field", ["ts", "expires_at", "hold_ms", "leverage", "win_samples"])
+async def test_a_number_that_no_column_can_hold_is_kept_as_unreadable(
+    an_analysis: Callable[..., Analysis], field: str
+) -> None:
+    kept: list[str] = []
+
+    class Ledger:
+        async def poison(self, source: str, entry_id: str, fields: object, error: str, now_ms: int) -> None:
+            kept.append(f"{entry_id} {error}")
+
+    ports = Ports(
+        ledger=cast(PostgresLedger, Ledger()), venue=cast(Venue, None), clock=ManualClock(NOW_MS), bounds=Bounds(),
+        account="main", recv_window_ms=5_000,
+    )  # fmt: skip
+    entries = [("7-0", {b"d": encode(an_analysis(action="HOLD", **{field: 2**63}))})]
+    assert await take(ports, STREAM, entries, standing=Standing(ACCOUNT, None), limits=Limits()) == ()
+    assert kept == [f"7-0 entry: {2**63} is out of range"]

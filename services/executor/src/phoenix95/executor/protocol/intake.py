@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Sequence
 from decimal import Decimal
-from typing import Annotated, TypeVar
+from typing import Annotated, Final, TypeVar
 
 import msgspec
 import structlog
@@ -26,7 +26,8 @@ T = TypeVar("T")
 _UNASKED = Book(equity=None, available=None, not_ready="the gates were not asked")
 
 
-_Ms = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+STORABLE: Final = 2**53
+_Ms = Annotated[int, msgspec.Meta(ge=0, lt=STORABLE)]
 
 
 class _Stamps(msgspec.Struct, frozen=True):
@@ -63,6 +64,8 @@ async def take(
     for entry_id, fields in entries:
         try:
             event = engine_output_decoder.decode(body(fields))
+            if isinstance(event, Analysis):
+                storable(event.ts, event.expires_at, event.hold_ms, event.leverage, event.win_samples)
         except (msgspec.MsgspecError, UnicodeDecodeError, BadMessage) as error:
             await _flush(ports, stream, waiting, read_to, modes)
             await ports.ledger.poison(stream, entry_id, as_text(fields), str(error), ports.clock.now_ms())
@@ -100,6 +103,7 @@ async def take_by_hand(
     """
     equity = None if standing.account is None else standing.account.equity
     market = await _known(ports.market(command.symbol), Market())
+    storable(command.requested_at, command.expires_at, command.hold_ms or 0, command.leverage)
     analysis, quantity = as_analysis(command, at[1], price=market.last, equity=equity, stop_share=stop_share)
     decision, modes = await _decided(ports, analysis, standing, limits, by_hand=True, quantity=quantity)
     decided = decision.decided
@@ -181,6 +185,13 @@ def body(fields: dict[bytes, bytes]) -> bytes:
     if b"\0" in found or b"\\u0000" in found:
         raise BadMessage("entry", "a NUL character in it")
     return found
+
+
+def storable(*numbers: int) -> None:
+    """Raises BadMessage for a number that no column can hold: one such entry would be read again for ever."""
+    for number in numbers:
+        if abs(number) >= STORABLE:
+            raise BadMessage("entry", f"{number} is out of range")
 
 
 def as_text(fields: dict[bytes, bytes]) -> dict[str, str]:
