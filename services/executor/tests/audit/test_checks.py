@@ -22,7 +22,7 @@ from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import Fill, with_intent
 from phoenix95.executor.core.intents import move
 from phoenix95.executor.core.observe import ConditionalReport
-from phoenix95.executor.ledger.evidence import Evidence
+from phoenix95.executor.ledger.evidence import FACTS, Evidence
 from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ports import VenuePosition
 from phoenix95.executor.venue.records import PlacedAlgo, PlacedOrder
@@ -336,3 +336,16 @@ def test_an_older_ledger_gets_its_records_when_it_is_brought_up_to_date(postgres
     with psycopg.connect(postgres_url) as connection:
         kept = connection.execute("SELECT n, kind, analysis_id, ts_ms FROM ledger.audit").fetchall()
     assert kept == [(1, "decision", "a", 2)]
+
+
+async def test_what_is_compared_is_what_the_database_keeps(kept: Any) -> None:
+    """The columns that the triggers pass over are those that the comparison passes over."""
+    found = await kept.rows(
+        "SELECT relname AS name, encode(tgargs, 'escape') AS args FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
+        " WHERE tgname = 'kept'"
+    )
+    passed_over = {row["name"]: row["args"].split("\\000") for row in found}
+    for table, _, _, ignored in FACTS.values():
+        wanted = [name for name in ignored.split(",") if name]
+        args = passed_over[table] if table in ("trades", "control") else passed_over[table][2:]
+        assert sorted(name for name in args if name) == sorted(wanted), table

@@ -55,12 +55,13 @@ _TRADES: Final = text("""
 """)
 _DECISIONS: Final = text("""
     SELECT count(*) AS decisions, count(*) FILTER (WHERE accepted) AS accepted FROM ledger.signals
-    WHERE decided_ms >= :start_ms AND decided_ms < :end_ms
+    WHERE account = :account AND decided_ms >= :start_ms AND decided_ms < :end_ms
 """)
 _REFUSED: Final = text("""
     SELECT v ->> 'gate' AS gate, count(*) AS n
     FROM ledger.signals CROSS JOIN LATERAL jsonb_array_elements(verdicts) AS v
-    WHERE decided_ms >= :start_ms AND decided_ms < :end_ms AND v ->> 'reason' IS NOT NULL GROUP BY 1 ORDER BY 2 DESC, 1
+    WHERE account = :account AND decided_ms >= :start_ms AND decided_ms < :end_ms AND v ->> 'reason' IS NOT NULL
+    GROUP BY 1 ORDER BY 2 DESC, 1
 """)
 _EQUITY: Final = text("""
     SELECT (array_agg(total_balance ORDER BY id))[1] AS first, (array_agg(total_balance ORDER BY id DESC))[1] AS last,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common.errors import ConfigError
@@ -21,6 +22,8 @@ from phoenix95.executor.ledger.rows import group_of
 from phoenix95.executor.ledger.scope import session_of
 
 SHOWN: Final = 50  # differences of one kind that are read: a person looks at the first
+OTHER_SCHEMA: Final = ("3F000", "42P01", "42703")  # no such schema, table, column
+NOT_MIGRATED: Final = "schema ledger is of another version: run `python -m phoenix95.executor migrate` of this one"
 PATIENCE: Final = "SELECT set_config('statement_timeout', '600s', true), set_config('jit', 'off', true)"
 
 # For each kind of record: its table, what names a row, its time, and the columns whose change alone has no record.
@@ -106,7 +109,7 @@ class Evidence:
         async with self._look("accounts") as session:
             there = await session.scalar(text("SELECT to_regclass('ledger.audit') IS NOT NULL"))
             if not there:
-                raise ConfigError("schema ledger is not up to date: run `python -m phoenix95.executor migrate` first")
+                raise ConfigError(NOT_MIGRATED)
             return tuple((await session.scalars(select(AccountRow.name).order_by(AccountRow.name))).all())
 
     async def head(self) -> Head:
@@ -206,10 +209,15 @@ class Evidence:
 
     @asynccontextmanager
     async def _look(self, what: str) -> AsyncIterator[AsyncSession]:
-        async with translated(what), session_of(self.engine, self.account) as session, session.begin():
-            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-            await session.execute(text(PATIENCE))
-            yield session
+        try:
+            async with translated(what), session_of(self.engine, self.account) as session, session.begin():
+                await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+                await session.execute(text(PATIENCE))
+                yield session
+        except ProgrammingError as error:
+            if getattr(error.orig, "sqlstate", None) not in OTHER_SCHEMA:
+                raise
+            raise ConfigError(NOT_MIGRATED) from error
 
 
 def _closed(trade: TradeRow, position: PositionRow | None, fills: Sequence[Fill]) -> Closed:

@@ -259,13 +259,12 @@ def _request(decision: Decision, order: Order, kept: Sequence[Kept]) -> Request:
 
 def _moments(decision: Decision, kept: Sequence[Kept]) -> list[Moment]:
     found: list[Moment] = []
-    decided, reached = False, decision.ts_ms
+    decided = False
     stage, stop, order_states = "", None, dict[str, str]()
 
     def add(record: Kept, words: str) -> None:
-        # a trade's row knows when it opened and closed; what happened between is as late as the record before it
-        late = max(record.ts_ms, reached) if record.kind == "trade" else record.ts_ms
-        found.append(Moment(record=record.n, ts_ms=late, after_ms=late - decision.ts_ms, words=words))
+        at = _time_of(kept, record) if record.kind == "trade" else record.ts_ms
+        found.append(Moment(record=record.n, ts_ms=at, after_ms=at - decision.ts_ms, words=words))
 
     for record in kept:
         if record.kind == "decision" and not decided:
@@ -287,9 +286,16 @@ def _moments(decision: Decision, kept: Sequence[Kept]) -> list[Moment]:
             if trade.stage != stage and (step := _stage_words(trade)):
                 add(record, step)
             stage, stop = trade.stage, trade.stop_loss
-        if record.kind != "trade":
-            reached = max(reached, record.ts_ms)
     return found
+
+
+def _time_of(kept: Sequence[Kept], record: Kept) -> int:
+    """When a trade moved on. Its row knows when it opened and closed, no more: what follows a record at once is as late
+    as that; a decision to close is followed by its order."""
+    before = max((one.ts_ms for one in kept if one.n < record.n), default=record.ts_ms)
+    if _decode(record, Trade).stage == "CLOSING":
+        return next((max(before, one.ts_ms) for one in kept if one.n > record.n and one.kind == "order"), before)
+    return max(record.ts_ms, before)
 
 
 def _order_words(order: Order) -> str:
