@@ -341,8 +341,8 @@ def test_an_older_ledger_gets_its_records_when_it_is_brought_up_to_date(postgres
 async def test_what_is_compared_is_what_the_database_keeps(kept: Any) -> None:
     """The columns that the triggers pass over are those that the comparison passes over."""
     found = await kept.rows(
-        "SELECT relname AS name, encode(tgargs, 'escape') AS args FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid"
-        " WHERE tgname = 'kept'"
+        "SELECT relname AS name, encode(tgargs, 'escape') AS args"
+        " FROM pg_trigger JOIN pg_class ON pg_class.oid = tgrelid WHERE tgname = 'kept'"
     )
     passed_over = {row["name"]: row["args"].split("\\000") for row in found}
     for table, _, _, ignored in FACTS.values():

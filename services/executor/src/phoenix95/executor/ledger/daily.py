@@ -96,8 +96,10 @@ _BY_INCOME: Final = text("""
     WHERE account = :account AND time_ms >= :start_ms AND time_ms < :end_ms GROUP BY 1, 2 ORDER BY 1, 2
 """)
 _NEWEST: Final = text("""
-    SELECT greatest(to_timestamp(max(a.last_event_ms) / 1000.0), max(p.created))
-    FROM ledger.accounts AS a LEFT JOIN ledger.portfolio AS p ON p.account = a.name WHERE a.name = :account
+    SELECT greatest(
+        (SELECT to_timestamp(max(decided_ms) / 1000.0) FROM ledger.signals WHERE account = :account),
+        (SELECT max(created) FROM ledger.portfolio WHERE account = :account)
+    )
 """)
 
 
