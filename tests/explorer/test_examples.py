@@ -1,0 +1,72 @@
+"""Single runs worth reading, each with its faults at named points."""
+
+from decimal import Decimal
+
+import pytest
+
+from phoenix95.executor.core.group import ExitReason
+from tests.explorer.executor import BOUNDS, Executor
+from tests.explorer.replay import Run, play
+from tests.explorer.scenarios import SCENARIOS
+from tests.explorer.venue import SYMBOL
+
+BARRIER = "time barrier"
+
+
+def played(name: str, faults: dict[str, str]) -> Run:
+    run = play(Executor(SCENARIOS[name]), faults)
+    assert run.problem is None, run.problem
+    return run
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_without_a_fault_the_trade_is_entered_protected_and_closed(name: str) -> None:
+    run = played(name, {})
+    assert run.state.ledger.ended in SCENARIOS[name].ends
+    assert run.worst_ms <= BOUNDS.look_ms
+
+
+def test_three_refused_stops_close_the_position_and_halt_the_symbol() -> None:
+    run = played(
+        BARRIER,
+        {
+            "venue.place:stop": "reject:-4045",
+            "venue.place:stop#2": "reject:-4045",
+            "venue.place:stop#3": "reject:-4045",
+        },
+    )
+    ledger = run.state.ledger
+    assert (ledger.ended, ledger.modes.symbols) == ("unprotected", {SYMBOL: "HALT"})
+
+
+def test_a_stop_that_would_trigger_at_once_closes_the_position() -> None:
+    ledger = played(BARRIER, {"venue.place:stop": "reject:-2021"}).state.ledger
+    assert (ledger.ended, ledger.modes.symbols) == ("stop_loss", {})
+
+
+def test_an_error_while_asking_is_not_an_answer() -> None:
+    run = played(BARRIER, {"venue.place:entry": "timeout", "venue.order": "deaf"})
+    group = run.state.ledger.group
+    assert group is not None
+    assert (group.entry.state, run.state.exchange.entries) == ("FILLED", 1)
+
+
+def test_an_entry_that_grew_too_old_while_postgres_was_away_is_not_sent() -> None:
+    run = played(BARRIER, {"ledger.sign:entry": "away"})
+    group = run.state.ledger.group
+    assert group is not None
+    assert (group.trade.stage, group.entry.state, run.state.exchange.sent) == ("FAILED", "EXPIRED", ())
+
+
+@pytest.mark.parametrize("fault", ["pause_before", "nap_before"])
+def test_a_stopped_executor_that_sends_when_it_wakes_is_no_second_entry(fault: str) -> None:
+    run = played(BARRIER, {"venue.place:entry": fault})
+    entered = fault == "nap_before"  # still within the window that was signed
+    assert run.state.exchange.entries == entered
+    expected: ExitReason | str = "time_barrier" if entered else "the exchange does not know it"
+    assert run.state.ledger.ended == expected
+
+
+def test_a_decision_whose_commit_lost_its_reply_is_one_decision() -> None:
+    run = played(BARRIER, {"ledger.decide": "no_reply"})
+    assert (run.state.exchange.entries, run.state.exchange.position) == (1, Decimal(0))
