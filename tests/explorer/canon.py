@@ -7,11 +7,12 @@ long past is. `test_explorer.py` checks this by running placements straight thro
 
 from typing import Any
 
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.core.plan import REFUSED_PAUSE_MAX_MS
 from tests.explorer.executor import BOUNDS, WINDOW_MS
-from tests.explorer.world import START_MS, Exchange, State, Zombie, replace
+from tests.explorer.world import START_MS, Exchange, Memory, State, Zombie, replace
 
 FAR_MS = 600_000
 
@@ -47,9 +48,12 @@ class Canon:
             process.phase,
             max(0, process.ready_ms - now_ms),
             process.sync,
+            process.taken_over,
+            self._memory(process.memory, stored, ledger.modes, now_ms),
             max(0, state.away_until_ms - now_ms),
             max(0, state.deaf_until_ms - now_ms),
             state.disturbed,
+            state.woken,
             tuple([self._zombie(one, state) for one in state.zombies]) if state.zombies else (),
             state.problem,
         )
@@ -59,7 +63,16 @@ class Canon:
         ledger = state.ledger
         group = None if ledger.group is None else self._group(ledger.group, state.now_ms)[0]
         modes = ledger.modes.account, tuple(ledger.modes.symbols.items())
-        return group, self._exchange(state)[0], ledger.offset, modes, ledger.ended, state.disturbed, state.problem
+        return (
+            group,
+            self._exchange(state)[0],
+            ledger.offset,
+            modes,
+            ledger.ended,
+            state.disturbed,
+            state.woken,
+            state.problem,
+        )
 
     def _number(self, part: Any) -> int:
         """A small number that stands for a large part."""
@@ -93,6 +106,24 @@ class Canon:
         since_ms = None if zombie.began is None else min(WINDOW_MS + 1, state.now_ms - zombie.began.now_ms)
         return began, wakes_ms, since_ms, zombie.script, zombie.token == state.ledger.token
 
+    def _memory(self, memory: Memory, stored: Any, modes: Modes, now_ms: int) -> Any:
+        known = None if memory.known is None else self._group(memory.known, now_ms)
+        return (
+            known if known != stored else True,
+            memory.owed and memory.known is not None and now_ms - memory.known.entry.updated_ms,
+            memory.urgent,
+            memory.away,
+            memory.close and memory.close[:2],
+            tuple([self._said(say) for say in memory.says]),
+            memory.modes == modes or (memory.modes.account, tuple(memory.modes.symbols.items())),
+            memory.unknowns,
+        )
+
+    @staticmethod
+    def _said(say: Any) -> Any:
+        cells = [cell.cell_contents for cell in say.__closure__]
+        return tuple([one for one in cells if isinstance(one, str | None)])
+
     def _group(self, group: Group, now_ms: int) -> Any:
         known = self._groups.get(id(group))
         if known is None:
@@ -106,7 +137,7 @@ class Canon:
                 ),
                 group.entry.state == "PLANNED",
                 [one.deadline_ms for one in group.intents if one.state == "SENT" and one.deadline_ms is not None],
-                [one.updated_ms for one in group.intents if one.state == "REJECTED" and one.role == "exit"],
+                [one.updated_ms for one in group.intents if one.state == "REJECTED"],
             )
             known = group, bare
             self._groups[id(group)] = known
@@ -126,7 +157,14 @@ class Canon:
         known = self._intents.get(id(intent))
         if known is None:
             bare = replace(
-                intent, signed_ms=None, deadline_ms=None, updated_ms=0, average_price=None, reason=None, venue_id=None
+                intent,
+                signed_ms=None,
+                deadline_ms=None,
+                updated_ms=0,
+                average_price=None,
+                reason=None,
+                venue_id=None,
+                filled_ms=None,
             )
             known = intent, self._number(bare)
             self._intents[id(intent)] = known
@@ -135,6 +173,6 @@ class Canon:
     def _trade(self, trade: Trade) -> int:
         known = self._trades.get(id(trade))
         if known is None:
-            known = trade, self._number(replace(trade, expires_ms=0, opened_ms=None, naked_since_ms=None))
+            known = trade, self._number(replace(trade, expires_ms=0, opened_ms=None, naked_since_ms=None, decided_ms=0))
             self._trades[id(trade)] = known
         return known[1]

@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
-from phoenix95.common.errors import Fenced, InvariantBroken, OutcomeUnknown, TransientError, VenueRejected
+from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Quality
 from phoenix95.common.wire import encode
 from phoenix95.executor.core.candidate import Limits
@@ -17,16 +17,30 @@ from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.ports import Ports, VenueAccount
 from phoenix95.executor.protocol.intake import Standing, take
 from phoenix95.executor.protocol.moves import advance
+from phoenix95.executor.protocol.remembering import Remembering
 from tests.explorer.ledger import MemoryLedger
 from tests.explorer.scenarios import Scenario
 from tests.explorer.venue import SYMBOL, MemoryVenue
-from tests.explorer.world import START_MS, Crash, Effect, Exchange, Ledger, Process, State, World, Zombie, replace
+from tests.explorer.world import (
+    START_MS,
+    Crash,
+    Effect,
+    Exchange,
+    Ledger,
+    Memory,
+    Process,
+    State,
+    World,
+    Zombie,
+    replace,
+)
 
 BOUNDS: Final = Bounds(naked_ms=5_000, margin_ms=1_000, look_ms=500, poll_ms=1_000)
 WINDOW_MS: Final = 2_000
 RESTART_MS: Final = 500
 NAP_MS: Final = 1_000  # the successor is there after RESTART_MS, and the signed window is still open
 PAUSE_MS: Final = 5_000  # a pause lasts so long at least, and until the successor has finished
+RECONCILED_MS: Final = 20_000  # two looks have seen it by then
 AGAIN_MS: Final = 500  # after an error
 STREAM: Final = "analysis"
 ENTRY: Final = "1-1"
@@ -35,8 +49,8 @@ Script = tuple[tuple[int, str], ...]
 
 
 class Step(NamedTuple):
-    """What a step led to. `worst_ms` is the longest time without a stop that was seen in it; `woken`: it was a step of a
-    process that had been stopped."""
+    """What a step led to, and the longest time without a stop that was seen in it. `woken`: it was a step of a process
+    that had been stopped."""
 
     state: State
     effects: list[Effect]
@@ -77,8 +91,9 @@ class Executor:
         self.world = World(first(scenario))
         self.ledger = ledger(self.world)
         self.venue = venue(self.world, scenario)
+        self.remembering = Remembering(self.ledger)
         self.ports = Ports(
-            ledger=self.ledger, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test",
+            ledger=self.remembering, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test",
             recv_window_ms=WINDOW_MS,
         )  # fmt: skip
         self._entries = [(ENTRY, {b"d": encode(analysis(scenario))})]
@@ -119,9 +134,12 @@ class Executor:
         idle = process.phase == "idle"
         if idle and zombie is None:
             self._pass_to(max((due.at_ms for due in state.due), default=state.now_ms))
-            if world.state.process.phase == "idle" and not world.state.zombies:
-                return Step(world.state, [], world.worst_ms, over=True)
-            return Step(world.state, [], world.worst_ms)
+            over = world.state.process.phase == "idle" and not world.state.zombies
+            if over and self._leftovers():
+                ready_ms = world.state.now_ms + RECONCILED_MS
+                world.put(process=replace(world.state.process, phase="reconcile", ready_ms=ready_ms))
+                over = False
+            return Step(world.state, [], world.worst_ms, over=over)
         if zombie is not None and (idle or (zombie.wakes_ms or 0) <= process.ready_ms):
             self._pass_to(zombie.wakes_ms or (zombie.began or state).now_ms + PAUSE_MS)
             return self._wake(state, zombie, script)
@@ -141,15 +159,25 @@ class Executor:
         if process.phase == "recover":
             await self.ledger.restamp_naked(now_ms)
             return await self._active(replace(process, phase="read"))
+        if process.phase == "reconcile":
+            for client_id in self._leftovers():
+                await self.venue.cancel_conditional(SYMBOL, client_id)
+            return replace(process, phase="idle")
         if process.phase == "read":
             if await self.ledger.offsets() == ENTRY:
                 return await self._active(replace(process, phase="idle"))
             accepted = await take(self.ports, STREAM, self._entries, standing=Standing(ACCOUNT, None), limits=Limits())
             return replace(process, phase="drive" if accepted else "read")
-        step = await advance(self.ports, ANALYSIS_ID, sync=process.sync)
+        step = await advance(self.ports, ANALYSIS_ID, sync=process.sync, taken_over=process.taken_over)
         if step.done:
             return replace(process, phase="idle")
-        return replace(process, phase="drive", ready_ms=now_ms + step.ms, sync=False)
+        return replace(process, phase="drive", ready_ms=now_ms + step.ms, sync=False, taken_over=False)
+
+    def _leftovers(self) -> list[str]:
+        """What the reconciliation cancels: orders of ours that are open and that no trade under way wants."""
+        if not self.world.state.woken:
+            return []  # nobody else could have left them: that is for the invariants to say
+        return [one.client_id for one in self.world.state.exchange.algos.values() if one.state == "OPEN"]
 
     async def _active(self, otherwise: Process) -> Process:
         """Drive what is under way: at the start, and what the sweep finds that nobody drives."""
@@ -158,18 +186,21 @@ class Executor:
     def _run(self, turn: Coroutine[Any, Any, Process], began: State, script: Script) -> None:
         """Carry a turn out by hand: nothing in it really waits, except a process that was stopped."""
         world, process = self.world, self.world.state.process
+        self._recall(process.memory)
         try:
             turn.send(None)
         except StopIteration as ended:
-            world.put(process=ended.value)
+            world.put(process=replace(ended.value, memory=self._memory()))
         except Crash:
             world.put(**crashed(world.state))
         except (TransientError, OutcomeUnknown, VenueRejected):
-            world.put(process=replace(process, ready_ms=world.state.now_ms + AGAIN_MS))
-        except InvariantBroken as broken:
-            world.blame(f"InvariantBroken: {broken}")
+            world.put(
+                process=replace(process, ready_ms=world.state.now_ms + AGAIN_MS, memory=self._memory()),
+            )
         except Fenced:
             world.blame("the active executor was fenced")
+        except Exception as error:
+            world.blame(f"{type(error).__name__}: {error}")
         else:
             turn.close()
             world.put(**stopped(world.state, began, script))
@@ -180,26 +211,52 @@ class Executor:
         now = replace(world.state, zombies=tuple(one for one in world.state.zombies if one is not zombie))
         if zombie.began is None:
             turn = self._turn(Process(zombie.token, "drive", 0))
+            self._recall(Memory())
         else:
             worst_ms = world.worst_ms
             world.begin(zombie.began, zombie.script)
             self._pass_to(zombie.began.process.ready_ms)
             turn = self._turn(zombie.began.process)
+            self._recall(zombie.began.process.memory)
             turn.send(None)  # exactly as the first time, up to where it was stopped
             world.begin(now, script)
             world.worst_ms = worst_ms
-        world.state = now
+        world.state = replace(now, woken=True)
         world.actor = zombie.token
         self._check_naked()
         try:
             turn.send(None)
         except (StopIteration, Crash, TransientError, OutcomeUnknown, VenueRejected, Fenced):
             pass
-        except InvariantBroken:
-            pass  # it ends at once; what it has done before counts
+        except Exception as error:
+            world.blame(f"{type(error).__name__}: {error}")
         else:
             turn.close()
         return Step(world.state, world.effects, world.worst_ms, woken=True)
+
+    def _recall(self, memory: Memory) -> None:
+        """Give the one `Remembering` that there is here what a process remembers."""
+        mind: Any = self.remembering
+        mind._known = {} if memory.known is None else {ANALYSIS_ID: memory.known}
+        mind._owed = {ANALYSIS_ID} if memory.owed else set()
+        mind._urgent = {ANALYSIS_ID} if memory.urgent else set()
+        mind._closes = {} if memory.close is None else {ANALYSIS_ID: memory.close}
+        mind._says = list(memory.says)
+        mind._modes, mind._away = memory.modes, memory.away
+        self.ports.unknowns.count = memory.unknowns
+
+    def _memory(self) -> Memory:
+        mind: Any = self.remembering
+        return Memory(
+            known=mind._known.get(ANALYSIS_ID),
+            owed=bool(mind._owed),
+            urgent=bool(mind._urgent),
+            away=mind._away,
+            close=mind._closes.get(ANALYSIS_ID),
+            says=tuple(mind._says),
+            modes=mind._modes,
+            unknowns=self.ports.unknowns.count,
+        )
 
     def _check_naked(self) -> None:
         since_ms = self.world.state.exchange.naked_ms

@@ -1,18 +1,19 @@
 """The ledger in memory: what is written survives a crash, and every write proves first who is active."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from phoenix95.common.errors import Fenced, InvariantBroken, TransientError
 from phoenix95.common.events import Severity
-from phoenix95.executor.core.candidate import Modes
+from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent, move
 from phoenix95.executor.core.pnl import result
 from tests.explorer.world import Ledger, World, replace
 
-OVER = ("CLOSED", "FAILED")
+OVER: Final = ("CLOSED", "FAILED")
+STRICTER: Final[tuple[Mode, ...]] = ("RUN", "REDUCE_ONLY", "HALT", "FLATTEN")
 
 
 class MemoryLedger:
@@ -144,24 +145,20 @@ class MemoryLedger:
     async def save_fills(self, analysis_id: str, fills: Sequence[Fill]) -> None:
         def apply() -> None:
             group = self._group()
-            known = {fill.trade_id: fill for fill in fills} | {fill.trade_id: fill for fill in group.fills}
+            known = {fill.trade_id: fill for fill in group.fills}
+            for fill in fills:
+                if fill.trade_id not in known or fill.client_id is not None:
+                    known[fill.trade_id] = replace(known.get(fill.trade_id, fill), client_id=fill.client_id)
             self.put(group=replace(group, fills=tuple(known[one] for one in sorted(known))))
 
         await self.write("save_fills", apply)
-
-    async def last_trade_id(self, symbol: str) -> int | None:
-        def newest() -> int | None:
-            return max((fill.trade_id for fill in self._group().fills), default=None)
-
-        return await self.read("last_trade_id", newest)  # type: ignore[no-any-return]
 
     async def begin_close(self, analysis_id: str, reason: ExitReason, halt: str | None, now_ms: int) -> None:
         def apply() -> None:
             trade = self._group().trade
             self._put_trade(close_reason=trade.close_reason or reason, stage="CLOSING")
-            modes = self.stored.modes
-            if halt is not None and modes.symbols.get(trade.symbol) != "FLATTEN":
-                self.put(modes=replace(modes, symbols={**modes.symbols, trade.symbol: "HALT"}))
+            if halt is not None:
+                self._tighten("HALT", trade.symbol)
 
         await self.write("begin_close", apply)
 
@@ -187,6 +184,20 @@ class MemoryLedger:
         )
         self._put_trade(stage=stage, naked_since_ms=None)
         self.put(ended=reason)
+
+    def _tighten(self, mode: Mode, symbol: str | None) -> bool:
+        modes = self.stored.modes
+        before = modes.account if symbol is None else modes.symbols.get(symbol, "RUN")
+        if STRICTER.index(mode) <= STRICTER.index(before):
+            return False
+        if symbol is None:
+            self.put(modes=replace(modes, account=mode))
+        else:
+            self.put(modes=replace(modes, symbols={**modes.symbols, symbol: mode}))
+        return True
+
+    async def tighten(self, mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
+        return await self.write("tighten", lambda: self._tighten(mode, symbol))  # type: ignore[no-any-return]
 
     async def alert(self, severity: Severity, kind: str, message: str, symbol: str | None) -> None:
         await self.write("alert", lambda: None)

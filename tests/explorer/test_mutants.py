@@ -1,5 +1,7 @@
 """One rule taken out of the protocol at a time: the explorer finds what it leads to."""
 
+from collections.abc import Callable
+
 import pytest
 
 from tests.explorer.explore import Explorer, StopExploring
@@ -8,7 +10,7 @@ from tests.explorer.replay import named
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
-def test_the_explorer_finds_a_mutant(mutant: Mutant) -> None:
+def test_the_explorer_finds_a_mutant(mutant: Mutant, record_property: Callable[[str, object], None]) -> None:
     with mutant.patched():
         executor = mutant.made()
         start = executor.world.state
@@ -16,7 +18,7 @@ def test_the_explorer_finds_a_mutant(mutant: Mutant) -> None:
             Explorer(executor, first_only=True).explore(start, mutant.faults)
         violation = stopped.value.violation
         placed = named(mutant.made(), violation.path)  # the same placement, straight through
-    print(f"{mutant.name}: {violation.problem}; first under: {', '.join(map(str, placed)) or 'no fault'}")
+    record_property("first", f"{violation.problem}; under {', '.join(map(str, placed)) or 'no fault'}")
     assert len(placed) <= mutant.faults
 
 

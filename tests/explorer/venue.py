@@ -12,6 +12,7 @@ from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejecte
 from phoenix95.executor.core.group import Fill
 from phoenix95.executor.core.intents import CONDITIONAL, Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.plan import stored_with_entry
 from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
 from tests.explorer.scenarios import Scenario
@@ -28,8 +29,8 @@ FEE: Final = D("0.01")  # of each fill, in USDT
 
 
 class MemoryVenue:
-    """See `ports.Venue`. Each request is one effect. `watched` False: a request that breaks the protocol is taken all the
-    same, to see what comes of it."""
+    """See `ports.Venue`. Each request is one effect. `watched` False: a request that breaks the protocol is taken all
+    the same, to see what comes of it."""
 
     watched = True
 
@@ -144,9 +145,9 @@ class MemoryVenue:
             return
         group = world.state.ledger.group
         row = next((one for one in group.intents if one.client_id == intent.client_id), None) if group else None
-        if row is None or row.deadline_ms is None:
+        if row is None or (row.deadline_ms is None and not stored_with_entry(row)):
             world.blame(f"a request of {intent.role} left before its intent was stored")
-        elif now_ms > row.deadline_ms:
+        elif row.deadline_ms is not None and now_ms > row.deadline_ms:
             world.blame(f"a request of {intent.role} was taken {now_ms - row.deadline_ms} ms after its deadline")
 
     def _accept(self, intent: Intent) -> Report:
@@ -230,6 +231,13 @@ class MemoryVenue:
 
     async def order(self, symbol: str, client_id: str) -> Report | None:
         return await self.world.effect("venue.order", "ask", lambda: self.truth.orders.get(client_id))  # type: ignore[no-any-return]
+
+    async def order_by_id(self, symbol: str, order_id: str) -> Report | None:
+        def found() -> Report | None:
+            orders = [*self.truth.orders.values(), *(one.order for one in self.truth.algos.values() if one.order)]
+            return next((one for one in orders if one.order_id == order_id), None)
+
+        return await self.world.effect("venue.order_by_id", "ask", found)  # type: ignore[no-any-return]
 
     async def conditional(self, symbol: str, client_id: str) -> ConditionalReport | None:
         return await self.world.effect("venue.conditional", "ask", lambda: self.truth.algos.get(client_id))  # type: ignore[no-any-return]

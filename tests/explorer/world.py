@@ -4,7 +4,7 @@ Everything that a run can change is in one `State` of immutable parts, so that a
 many ways without being repeated. Effects take no time; time passes only while the executor waits.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -60,13 +60,28 @@ class Due(NamedTuple):
     intent: Intent | None = None
 
 
+class Memory(msgspec.Struct, frozen=True, gc=False):
+    """What a process knows between two steps of the one trade, see `remembering`; all of it ends with the process."""
+
+    known: Group | None = None
+    owed: bool = False
+    urgent: bool = False
+    away: bool = False
+    close: tuple[Any, ...] | None = None
+    says: tuple[Callable[[], Awaitable[object]], ...] = ()
+    modes: Modes = Modes()
+    unknowns: int = 0
+
+
 class Process(msgspec.Struct, frozen=True, gc=False):
-    """The active executor between two steps; all else that it knows it reads again. `ready_ms`: its next step."""
+    """The active executor between two steps. `ready_ms`: when its next one is."""
 
     token: int
     phase: str
     ready_ms: int
     sync: bool = False
+    taken_over: bool = True
+    memory: Memory = Memory()
 
 
 class Zombie(NamedTuple):
@@ -83,7 +98,7 @@ class Zombie(NamedTuple):
 
 class State(msgspec.Struct, frozen=True, gc=False):
     """All of a run between two steps. `disturbed`: a process or Postgres was gone for a time, so the longer bound for
-    a position without a stop holds."""
+    a position without a stop holds. `woken`: a process that had been stopped went on, beside its successor."""
 
     now_ms: int
     ledger: Ledger
@@ -94,6 +109,7 @@ class State(msgspec.Struct, frozen=True, gc=False):
     away_until_ms: int = 0
     deaf_until_ms: int = 0
     disturbed: bool = False
+    woken: bool = False
     problem: str | None = None
 
 

@@ -43,6 +43,7 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_o
     `sync`: fetch the fills too, because something outside of us may have changed the position. `taken_over`: another
     process may have driven this trade until now.
     """
+    asked_ms = ports.clock.now_ms()
     group = await ports.ledger.group(analysis_id)
     if group.trade.stage in ("CLOSED", "FAILED"):
         return DONE
@@ -52,6 +53,8 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_o
         group = await look(ports, group, sync=True)
     modes = await ports.ledger.modes()
     chosen = next_move(group, now_ms=ports.clock.now_ms(), modes=modes, bounds=ports.bounds)
+    if isinstance(chosen, Send) and ports.clock.now_ms() > asked_ms + ports.recv_window_ms:
+        return AT_ONCE  # we were stopped meanwhile: another executor may have sent it and closed the trade since
     match chosen:
         case Send(client_id, quantity):
             return await _send(ports, group, group.intent(client_id), quantity)
