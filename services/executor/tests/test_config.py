@@ -1,10 +1,12 @@
 from collections.abc import Mapping
+from decimal import Decimal
 
 import pytest
 
 from phoenix95.common.errors import ConfigError
 from phoenix95.common.settings import load
 from phoenix95.executor.config import ExecutorSettings
+from phoenix95.executor.core.options import Wishes
 
 KEYS = {"P95_EXECUTOR_API_KEY": "k", "P95_EXECUTOR_API_SECRET": "s"}
 
@@ -29,6 +31,27 @@ def settings(extra: Mapping[str, str]) -> ExecutorSettings:
 def test_what_must_not_run_names_its_setting(extra: Mapping[str, str], named: str) -> None:
     with pytest.raises(ConfigError, match=named):
         settings(extra).check()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("TRAILING_PERCENT", "1.2", "0.001 to 0.2"),  # a share of price, not percent
+        ("TRAILING_PERCENT", "0.0005", "0.001 to 0.2"),
+        ("TARGETS", "0.5@1,0.6@2", "more than the whole"),
+        ("TARGETS", "half", "half"),
+    ],
+)
+def test_options_that_make_no_sense_name_their_settings(name: str, value: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=f"P95_EXECUTOR_{name}.*{words}"):
+        settings({f"P95_EXECUTOR_{name}": value}).check()
+
+
+def test_options_reach_the_decision() -> None:
+    chosen = settings({"P95_EXECUTOR_BREAKEVEN_R": "1.5", "P95_EXECUTOR_EXIT_ON_OPPOSITE": "false"}).limits()
+    assert (chosen.wishes.breakeven_r, chosen.exit_on_opposite) == (Decimal("1.5"), False)
+    assert settings({}).limits().wishes == Wishes()
+    assert settings({}).limits().exit_on_opposite
 
 
 def test_real_money_needs_both_switches() -> None:

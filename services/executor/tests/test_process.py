@@ -396,32 +396,36 @@ async def test_every_analysis_and_reply_is_a_row_and_a_command_closes(stand: Sta
     await stand.check()
 
 
-async def test_scaled_targets_and_an_exit_by_the_strategy_although_all_is_halted(
-    stand: Stand, an_analysis: Make
-) -> None:
+async def test_scaled_targets_and_exits_by_signals_although_all_is_halted(stand: Stand, an_analysis: Make) -> None:
     """The first target lies behind the price when it is placed: its share is taken at the market, the rest goes on."""
     await stand.start_executor(P95_EXECUTOR_TARGETS="0.5@0.01,0.5@5", P95_EXECUTOR_BREAKEVEN_R="3")
     price = await stand.price("BTCUSDT")
+    other = await stand.say(an_analysis, "ETHUSDT", hold_ms=600_000)
     held = await stand.say(an_analysis, price=price * 0.998, hold_ms=600_000)
+    await stand.until_trade(other, "PROTECTED")
     await stand.until_trade(held, "PROTECTED")
 
     async def half() -> bool:
         resting = await stand.venue.open_conditionals("BTCUSDT")
-        positions = await stand.venue.positions()
+        positions = [one for one in await stand.venue.positions() if one.symbol == "BTCUSDT"]
         sizes = {one.size for one in positions} | {one.quantity for one in resting}
         return len(sizes) == 1 and sorted(one.client_id[3] for one in resting) == ["s", "t"]
 
     await until(half, 20, "half of it to be taken, the rest with its stop and target", stand.unfinished)
-    filled = "select role, slot, filled, trigger_price from ledger.intents where filled > 0 order by role"
-    assert [(row["role"], row["slot"], row["trigger_price"]) for row in await stand.rows(filled)] == [
+    filled = "select role, slot, filled, trigger_price from ledger.intents where filled > 0 and symbol = 'BTCUSDT'"
+    assert {(row["role"], row["slot"], row["trigger_price"]) for row in await stand.rows(filled)} == {
         ("entry", 0, None),
         ("target", 0, None),
-    ]
+    }
     await set_by_person(stand.engine, "account", "HALT", "test", "me")
+    await stand.say(an_analysis, "ETHUSDT", side="SELL", confidence=0.1)
+    await stand.say(an_analysis, "ETHUSDT", side="SELL")
     await stand.say(an_analysis, action="EXIT", side=None, strategy="another")
     await stand.say(an_analysis, action="EXIT", side=None, expires_at=1)
     await stand.until_trade(held, "CLOSED")
     assert (await stand.position(held))["exit_reason"] == "strategy"
+    await stand.until_trade(other, "CLOSED")
+    assert (await stand.position(other))["exit_reason"] == "opposite_signal"
     await stand.check()
 
 

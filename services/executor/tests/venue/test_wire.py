@@ -4,6 +4,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 
 from phoenix95.common.errors import ConfigError, OutcomeUnknown, VenueRejected
@@ -42,6 +43,38 @@ async def test_a_position_side_or_reduce_only_but_never_both(
     sent = stub.asked[0].params
     assert {key: sent[key] for key in ("side", "positionSide", "reduceOnly") if key in sent} == expected
     assert (sent["timestamp"], sent["recvWindow"]) == (str(NOW_MS), "5000")  # what was stored, not what it is now
+
+
+@pytest.mark.parametrize(
+    ("role", "changes", "expected"),
+    [
+        ("stop", {"trigger_price": Decimal("990.0")}, {"type": "STOP_MARKET", "triggerPrice": "990"}),
+        ("target", {"trigger_price": Decimal(1020)}, {"type": "TAKE_PROFIT_MARKET", "triggerPrice": "1020"}),
+        (
+            "trail",
+            {"trigger_price": None, "callback_rate": Decimal("1.20")},
+            {"type": "TRAILING_STOP_MARKET", "callbackRate": "1.2"},
+        ),
+        (
+            "trail",
+            {"trigger_price": Decimal(1010), "callback_rate": Decimal(20)},
+            {"type": "TRAILING_STOP_MARKET", "callbackRate": "20", "activatePrice": "1010"},
+        ),
+    ],
+)
+async def test_what_sets_a_conditional_order_off(
+    stub: Stub, requests: Requests, an_intent: Make, role: Role, changes: dict[str, Any], expected: dict[str, str]
+) -> None:
+    intent = msgspec.structs.replace(an_intent("stop"), role=role, **changes)
+    assert intent.conditional
+    with pytest.raises(OutcomeUnknown):  # the stub's empty answer
+        await account(requests).place_conditional(intent)
+    (sent,) = stub.asked
+    names = ("type", "triggerPrice", "callbackRate", "activatePrice")
+    assert (sent.path, {key: sent.params[key] for key in names if key in sent.params}) == (
+        "/fapi/v1/algoOrder",
+        expected,
+    )
 
 
 async def test_a_one_way_position_is_long_or_short_by_its_sign(stub: Stub, requests: Requests) -> None:
