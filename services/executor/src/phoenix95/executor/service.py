@@ -152,8 +152,8 @@ class _Executor:
         if not await self._clock.measured(self._stop):
             return
         if self._key_check is not None:
-            self._context.health.check("key permissions", self._key_check.reason)
-            await self._key_check.first()
+            # beside the recovery, which must not wait for it
+            outer.create_task(self._keep_key(self._key_check), name="key permissions")
         await forever(self._greet, name="exchange", stop=self._stop, health=self._context.health)
         async with asyncio.TaskGroup() as trades:
             desk = Desk(self._ports, trades, self._stop)
@@ -172,8 +172,6 @@ class _Executor:
             outer.create_task(self._account.keep(self._stop), name="account")
             rules = keep_rules(self._venue.reference, self._ledger, self._clock, self._stop)
             outer.create_task(rules, name="rules")
-            if self._key_check is not None:
-                outer.create_task(self._key_check.keep(self._halt, self._stop), name="key permissions")
             await self._recover(desk, outer)
             await self._stop.wait()
 
@@ -271,8 +269,13 @@ class _Executor:
                 self._context.health.set("reading", None)
                 waits = None
 
-    async def _halt(self, cause: str, reason: str) -> None:
-        await self._ledger.tighten("HALT", cause, reason, None)
+    async def _keep_key(self, check: KeyCheck) -> None:
+        async def halt(cause: str, reason: str) -> None:
+            await self._ledger.tighten("HALT", cause, reason, None)
+
+        self._context.health.check("key permissions", check.reason)
+        await check.first()
+        await check.keep(halt, self._stop)
 
     def _standing(self) -> Standing:
         not_ready = self._barred()
