@@ -638,7 +638,7 @@ async def test_a_strangers_position_is_adopted_protected_and_flattened_while_red
     await stand.venue.use_position_mode()
     await stand.venue.prepare("BTCUSDT", 5)
     await stand.venue.place(by_a_person(stand, "aperson1"))
-    await stand.start_executor()
+    await stand.start_executor(P95_EXECUTOR_RECONCILE_FULLY_MS="1000")
     (adopted,) = await stand.rows("select * from ledger.trades")
     assert (adopted["risk_level"], adopted["leverage"]) == ("adopted", 5)
     await stand.until_trade(adopted["analysis_id"], "PROTECTED", 5)
@@ -670,6 +670,12 @@ async def test_a_strangers_position_is_adopted_protected_and_flattened_while_red
     )
     closed = await stand.until_trade(adopted["analysis_id"], "CLOSED")
     assert (await stand.venue.account()).wallet == D(10_000) + closed["pnl"]
+    booked = "select coalesce(sum(amount), 0) as booked from ledger.income where analysis_id = :id"
+
+    async def all_booked() -> bool:
+        return (await stand.rows(booked, id=adopted["analysis_id"]))[0]["booked"] == closed["pnl"]
+
+    await until(all_booked, 15, "the income history", lambda: stand.rows("select * from ledger.income"))
     (seen,) = await stand.rows(
         "select extract(epoch from applied - changed) as s from ledger.control_history where mode = 'FLATTEN'"
     )

@@ -81,10 +81,12 @@ class Reconciler:
         findings = compare(truth, groups, self._means.policy, self._means.wanted, also=before)
         if fully:
             findings += await self._income(now_ms)
-        await self._act_on(findings, truth, fully)
-        self._first = False
+        failed = await self._act_on(findings, truth, fully)
         await store_portfolio(self._writer, account, exposures(groups), now_ms)
         await self._losses(account, now_ms)
+        if failed is not None:
+            raise failed
+        self._first = False
         return account
 
     async def _losses(self, account: VenueAccount, now_ms: int) -> None:
@@ -115,13 +117,21 @@ class Reconciler:
                 result = unrealized(one.size, one.entry_price, one.mark_price, one.position_side)
                 await self._ledger.mark(group.trade.analysis_id, one.mark_price, result, now_ms)
 
-    async def _act_on(self, findings: tuple[Finding, ...], truth: Truth, fully: bool) -> None:
+    async def _act_on(self, findings: tuple[Finding, ...], truth: Truth, fully: bool) -> TransientError | None:
+        """Act on each, whatever became of those before it. What failed counts as not seen, so that it is done again."""
         # what was found by a full look only is not forgotten by the next small one
         kept = {} if fully else {one: n for one, n in self._looks.items() if _only_in_full(one)}
         looks = kept | {one: self._looks.get(one, 0) + 1 for one in findings}
+        failed: TransientError | None = None
         for finding in findings:
-            await self._act(finding, looks[finding], truth)
+            try:
+                await self._act(finding, looks[finding], truth)
+            except (TransientError, VenueRejected) as error:
+                structlog.get_logger().warning("finding_not_mended", finding=finding.text, reason=str(error))
+                looks[finding] -= 1
+                failed = failed or TransientError(f"{finding.text}: {error}")
         self._looks = looks
+        return failed
 
     async def _act(self, finding: Finding, looks: int, truth: Truth) -> None:
         certain = looks == (1 if self._first else CERTAIN_LOOKS)
@@ -165,11 +175,7 @@ class Reconciler:
             self._desk.start(group.trade.analysis_id, finding.symbol)
 
     async def _cancel(self, finding: Finding, orders: Iterable[Resting]) -> None:
-        order = next(one for one in orders if one.client_id == finding.client_id)
-        try:
-            await self._truths.cancel(order)
-        except VenueRejected as refusal:
-            raise TransientError(f"exchange, cancelling {order.client_id}: {refusal}") from refusal
+        await self._truths.cancel(next(one for one in orders if one.client_id == finding.client_id))
 
     async def _income(self, now_ms: int) -> tuple[Finding, ...]:
         """Fetch, keep and book what is new, then compare. An exchange that tells no income makes no difference."""
