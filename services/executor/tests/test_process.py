@@ -19,6 +19,7 @@ from urllib.parse import urlencode
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -496,6 +497,34 @@ async def test_a_standby_takes_over_when_the_active_one_is_killed(stand: Stand, 
     first.kill()
     await until(lambda: stand.ready(other), 20, "the standby to take over")
     await stand.until_trade(name, "CLOSED")
+    await stand.check()
+
+
+async def test_without_postgres_a_position_that_lost_its_stop_is_closed_and_then_booked(
+    stand: Stand, an_analysis: Make
+) -> None:
+    """The stored emergency exit is sent from memory; the executor stays, and takes the account's lock again."""
+    process = await stand.start_executor()
+    name = await stand.say(an_analysis, hold_ms=600_000)
+    await stand.until_trade(name, "PROTECTED")
+    database = (await stand.rows("select current_database() as name"))[0]["name"]
+    admin = psycopg.connect(stand.postgres_url.replace(f"/{database}", "/postgres"), autocommit=True)
+    with admin:
+        admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS false')
+        admin.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
+        for order in await stand.venue.open_conditionals(None):
+            await stand.venue.cancel_conditional(order.symbol, order.client_id)
+
+        async def flat() -> bool:
+            return await stand.venue.positions() == ()
+
+        await until(flat, 15, "the emergency exit")
+        admin.execute(f'ALTER DATABASE "{database}" ALLOW_CONNECTIONS true')
+    await stand.until_trade(name, "CLOSED")
+    await until(stand.ready, 15, "the executor to be ready again")
+    assert process.poll() is None
+    assert (await stand.position(name))["exit_reason"] == "unprotected"
+    assert (await stand.rows("select mode from ledger.control where scope = 'BTCUSDT'"))[0]["mode"] == "HALT"
     await stand.check()
 
 

@@ -59,7 +59,7 @@ async def run(context: Ctx) -> None:
     """Work until `context.stop`. Raises ConfigError for what the operator must mend; Fenced ends the process."""
     settings = context.settings
     settings.check()
-    engine = connect_postgres(settings.postgres_url.reveal())
+    engine = connect_postgres(settings.postgres_url.reveal(), prove=False)
     clock = exchange_clock(settings)
     requests = Requests(
         settings.exchange_rest_url,

@@ -32,12 +32,14 @@ def driver_url(postgres_url: str) -> URL:
     return url.set(drivername="postgresql+psycopg")
 
 
-def connect(postgres_url: str) -> AsyncEngine:
-    """An engine; nothing is asked before the first use."""
+def connect(postgres_url: str, *, prove: bool = True) -> AsyncEngine:
+    """An engine; nothing is asked before the first use. `prove` asks an idle connection whether it lives before it is
+    used, for as long as a server that hangs lets it wait; without it a dead one fails its user once."""
     return create_async_engine(
         driver_url(postgres_url),
         pool_size=POOL_SIZE,
         max_overflow=POOL_SIZE,
+        pool_pre_ping=prove,
         connect_args={
             "connect_timeout": CONNECT_S,
             "application_name": "phoenix95-executor",
