@@ -21,9 +21,11 @@ from phoenix95.common.ids import StreamId
 from phoenix95.common.retry import StopRequested
 from phoenix95.common.wire import alert_decoder, order_decoder
 from phoenix95.executor.control import watch_clock
+from phoenix95.executor.core.book import exposures
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision, attempt, decide, ending
 from phoenix95.executor.core.exits import Closing
+from phoenix95.executor.core.figures import Figures
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
 from phoenix95.executor.core.limits import Limits
@@ -611,3 +613,49 @@ async def test_a_lost_connection_frees_the_account_at_once(opened: Opened) -> No
     with pytest.raises(Fenced):
         await opened.ledger.alert("info", "late", "from the dead", None)
     await second.release()
+
+
+async def figures(opened: Opened, now_ms: int, staged: int = 0) -> Figures:
+    return await opened.ledger.figures("BTCUSDT", now_ms=now_ms, since_ms=NOW_MS - 60_000, staged=staged)
+
+
+async def test_the_figures_of_a_decision_are_those_of_the_trades(opened: Opened, decision: Make) -> None:
+    made = decision(request="5-0")
+    await opened.ledger.decide([made], None, Modes())
+    said = await figures(opened, NOW_MS + 50)
+    pending = exposures(await opened.ledger.active_groups())
+    assert said.exposures == tuple(msgspec.structs.replace(one, entered_ms=NOW_MS) for one in pending)
+    assert [(one.symbol, one.side, one.at_ms, one.cause, one.request) for one in said.entries] == [
+        ("BTCUSDT", "BUY", NOW_MS, made.analysis.cause, "5-0")
+    ]
+    assert (await figures(opened, NOW_MS + 50, staged=5)).live_trades == 1
+    assert said.live_trades == 0
+
+
+async def test_an_open_trades_figures_are_what_is_held_and_paid(opened: Opened, decision: Make) -> None:
+    group = await entered(opened, decision())
+    await opened.ledger.save_fills(group.trade.analysis_id, [fill(1, "BUY", "1000", "71")])
+    said = await figures(opened, NOW_MS + 50)
+    held = exposures(await opened.ledger.active_groups())
+    assert said.exposures == tuple(msgspec.structs.replace(one, entered_ms=NOW_MS) for one in held)
+    assert (said.exposures[0].size, said.day_realized, said.stopped_out_ms) == (D("0.2"), D("-0.1"), None)
+
+
+async def test_a_day_begins_at_midnight_with_what_was_unrealised_then(opened: Opened, decision: Make) -> None:
+    day = 86_400_000
+    midnight = NOW_MS // day * day
+    account = VenueAccount(equity=D(9_000), wallet=D(9_100), available=D(9_000), used_margin=D(0), unrealized=D(-100))
+    await store_portfolio(opened.writer, account, (), midnight - 1)
+    await store_portfolio(opened.writer, msgspec.structs.replace(account, equity=D(8_000)), (), midnight)
+    await opened.ledger.decide([decision()], None, Modes())
+    for closed_ms, realized in ((midnight - 1, D(0)), (midnight, D(-7))):
+        await rows_after(
+            opened,
+            "update ledger.trades set status = 'closed', pnl = -7, metadata = '{\"exit_reason\": \"stop_loss\"}', "
+            "closed = to_timestamp(CLOSED / 1000.0)".replace("CLOSED", str(closed_ms)),
+        )
+        said = await opened.ledger.figures("BTCUSDT", now_ms=midnight + 5, since_ms=midnight - 9, staged=0)
+        assert (said.day_realized, said.stopped_out_ms) == (realized, closed_ms)
+        assert (said.day_unrealized_before, said.peak_equity) == (D(-100), D(9_000))
+    other = await opened.ledger.figures("ETHUSDT", now_ms=midnight + 5, since_ms=midnight - 9, staged=0)
+    assert other.stopped_out_ms is None

@@ -31,8 +31,9 @@ SELECT json_build_object(
                         + CASE WHEN i.state IN (TERMINAL) THEN 0 ELSE i.quantity - i.filled END END::text
       ) ORDER BY t.id), '[]')
     FROM ledger.trades t
-    JOIN ledger.intents i ON i.analysis_id = t.analysis_id AND i.role = 'entry' AND i.attempt = 0
-    LEFT JOIN ledger.positions p ON p.analysis_id = t.analysis_id
+    JOIN ledger.intents i
+      ON i.account = t.account AND i.analysis_id = t.analysis_id AND i.role = 'entry' AND i.attempt = 0
+    LEFT JOIN ledger.positions p ON p.account = t.account AND p.analysis_id = t.analysis_id
     WHERE t.account = :account AND t.status IN ('pending', 'filled')),
   'entries', (
     SELECT coalesce(json_agg(json_build_object(
@@ -43,7 +44,8 @@ SELECT json_build_object(
         'cause', s.metadata ->> 'cause',
         'request', t.request
       ) ORDER BY t.id), '[]')
-    FROM ledger.trades t JOIN ledger.signals s ON s.analysis_id = t.analysis_id
+    FROM ledger.trades t
+    JOIN ledger.signals s ON s.account = t.account AND s.analysis_id = t.analysis_id
     WHERE t.account = :account AND t.created >= :since),
   'stopped_out_ms', (
     SELECT (extract(epoch FROM max(closed)) * 1000)::bigint FROM ledger.trades
@@ -58,7 +60,8 @@ SELECT json_build_object(
   'peak_equity', coalesce((SELECT peak_equity FROM ledger.accounts WHERE name = :account), 0)::text,
   'live_trades', CASE WHEN :staged > 0 THEN (
     SELECT count(*) FROM (
-      SELECT 1 FROM ledger.trades t JOIN ledger.signals s ON s.analysis_id = t.analysis_id
+      SELECT 1 FROM ledger.trades t
+      JOIN ledger.signals s ON s.account = t.account AND s.analysis_id = t.analysis_id
       WHERE t.account = :account AND t.status <> 'cancelled' LIMIT :staged) counted) ELSE 0 END
 )::text""".replace("(TERMINAL)", TERMINAL_SQL)
 )

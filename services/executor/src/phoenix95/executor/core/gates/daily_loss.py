@@ -6,25 +6,22 @@ What was unrealised at midnight belongs to the day before: it is taken off, so t
 from phoenix95.executor.core.candidate import Book, Candidate
 from phoenix95.executor.core.gates import Finding, gate
 from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.losses import day_loss
 
 
 @gate("portfolio", "max_daily_loss_percent")
 def daily_loss(candidate: Candidate, book: Book, limits: Limits) -> Finding:
-    if book.equity is None or book.unrealized is None:
-        return Finding("equity is not known")
-    unrealized = book.unrealized - book.day_unrealized_before
-    result = book.day_realized + unrealized
-    began_with = book.equity - result
-    if began_with <= 0:
-        return Finding(f"the day began with {began_with}")
-    share = -result / began_with
+    share = day_loss(book)
     numbers = {
+        "equity": str(book.equity),
         "realized": str(book.day_realized),
-        "unrealized": str(unrealized),
-        "began_with": str(began_with),
-        "loss": f"{share:.6f}",
+        "unrealized": str(book.unrealized),
+        "unrealized_at_midnight": str(book.day_unrealized_before),
         "at_most": str(limits.daily_loss_max),
     }
+    if share is None:
+        return Finding("the day's result is not known", numbers)
+    numbers |= {"loss": f"{share:.6f}"}
     if share > limits.daily_loss_max:
         return Finding(f"the day's loss of {share:.4f} exceeds {limits.daily_loss_max}", numbers)
     return Finding(None, numbers)
