@@ -399,7 +399,9 @@ async def test_every_analysis_and_reply_is_a_row_and_a_command_closes(stand: Sta
 
 async def test_scaled_targets_and_exits_by_signals_although_all_is_halted(stand: Stand, an_analysis: Make) -> None:
     """The first target lies behind the price when it is placed: its share is taken at the market, the rest goes on."""
-    await stand.start_executor(P95_EXECUTOR_TARGETS="0.5@0.01,0.5@5", P95_EXECUTOR_BREAKEVEN_R="3")
+    await stand.start_executor(
+        P95_EXECUTOR_TARGETS="0.5@0.01,0.5@5", P95_EXECUTOR_BREAKEVEN_R="3", P95_EXECUTOR_TRAILING_PERCENT="0.2"
+    )
     price = await stand.price("BTCUSDT")
     other = await stand.say(an_analysis, "ETHUSDT", hold_ms=600_000)
     held = await stand.say(an_analysis, price=price * 0.998, hold_ms=600_000)
@@ -410,9 +412,9 @@ async def test_scaled_targets_and_exits_by_signals_although_all_is_halted(stand:
         resting = await stand.venue.open_conditionals("BTCUSDT")
         positions = [one for one in await stand.venue.positions() if one.symbol == "BTCUSDT"]
         sizes = {one.size for one in positions} | {one.quantity for one in resting}
-        return len(sizes) == 1 and sorted(one.client_id[3] for one in resting) == ["s", "t"]
+        return len(sizes) == 1 and sorted(one.client_id[3] for one in resting) == ["r", "s", "t"]
 
-    await until(half, 20, "half of it to be taken, the rest with its stop and target", stand.unfinished)
+    await until(half, 20, "half of it to be taken, the rest with its stops and its target", stand.unfinished)
     filled = "select role, slot, filled, trigger_price from ledger.intents where filled > 0 and symbol = 'BTCUSDT'"
     assert {(row["role"], row["slot"], row["trigger_price"]) for row in await stand.rows(filled)} == {
         ("entry", 0, None),
