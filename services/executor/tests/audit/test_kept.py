@@ -1,18 +1,22 @@
 """What the database keeps by itself: a record for every fact, in its transaction, that nobody changes afterwards."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import msgspec
 import pytest
+import structlog
 from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from phoenix95.common.errors import TransientError
+from phoenix95.executor.audit.anchoring import keep_anchoring
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.chain import Break, Head, Record, walk
 from phoenix95.executor.core.decide import Decision
 from phoenix95.executor.ledger.chained import head, records, start_of
 from phoenix95.executor.ledger.control import set_by_person
+from phoenix95.executor.ledger.evidence import Evidence
 
 NOW_MS = 1_721_347_200_000
 
@@ -158,3 +162,20 @@ async def test_a_walk_may_begin_at_a_time(lived: Any) -> None:
     assert 0 < start.n < until.n
     found = [one async for page in records(engine, "main", start.n, until.n) for one in page]
     assert list(walk(found, start)) == [until]
+
+
+async def test_the_head_is_logged_at_the_start_each_hour_and_at_the_end(lived: Any) -> None:
+    stop = asyncio.Event()
+    ledger = Evidence(lived.writer.engine, "main")
+    with structlog.testing.capture_logs() as logs:
+        task = asyncio.create_task(keep_anchoring(ledger, stop, every_s=0.05))
+        await asyncio.sleep(0.3)
+        stop.set()
+        await task
+    assert {(one["event"], one["anchor"]) for one in logs} == {("audit_anchor", str(await ledger.head()))}
+    assert len(logs) >= 2
+    stopped = asyncio.Event()
+    stopped.set()
+    with structlog.testing.capture_logs() as logs:
+        await keep_anchoring(ledger, stopped)
+    assert len(logs) == 1

@@ -21,11 +21,13 @@ from phoenix95.common.events import Heartbeat
 from phoenix95.common.retry import backoff, forever, pause
 from phoenix95.common.serve import Context
 from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
+from phoenix95.executor.audit.anchoring import keep_anchoring
 from phoenix95.executor.config import ExecutorSettings
 from phoenix95.executor.control import follow_control, watch_clock
 from phoenix95.executor.core.reconcile import Wanted
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.connect import connect as connect_postgres
+from phoenix95.executor.ledger.evidence import Evidence
 from phoenix95.executor.ledger.outbox import Outbox
 from phoenix95.executor.ledger.ownership import Ownership, take
 from phoenix95.executor.ledger.store import PostgresLedger
@@ -142,6 +144,8 @@ class _Executor:
             ticking = asyncio.Event()  # the clock outlives the stop: trades are still being protected
             keeping = tasks.create_task(self._clock.keep(ticking), name="clock")
             tasks.create_task(self._ownership.watch(self._stop), name="ownership")
+            anchoring = keep_anchoring(Evidence(self._writer.engine, self._settings.account), self._stop)
+            tasks.create_task(anchoring, name="anchor")
             try:
                 await self._work(tasks)
             finally:
