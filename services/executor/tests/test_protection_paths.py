@@ -449,9 +449,8 @@ def test_all_options_together(side: PositionSide) -> None:
 # ---------------------------------------------------------------- with faults
 
 
-@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("fault", FAULTS)
-@pytest.mark.parametrize("options", ["move", "targets", "trail"])
+@pytest.mark.parametrize(("options", "side"), [("move", "LONG"), ("targets", "SHORT"), ("trail", "SHORT")])
 def test_a_fault_at_every_effect_of_a_change(side: PositionSide, fault: Fault, options: str) -> None:
     chosen = {"move": BREAK_EVEN, "targets": scaled(side), "trail": scaled(side, trailing=D("0.03"))}[options]
     distance = 15 if options == "move" else 20

@@ -103,6 +103,8 @@ def split(total: Decimal, shares: Iterable[Decimal], options: Options) -> tuple[
     When the shares are the whole, nothing remains: the last part that is large enough takes the rest.
     """
     wanted = tuple(shares)
+    if wanted == (Decimal(1),):
+        return (total,)
     parts: list[Decimal] = []
     carried = ZERO
     for share in wanted:

@@ -106,6 +106,7 @@ class Name(msgspec.Struct, frozen=True):
     order_ids: tuple[str, ...]
 
 
+Wants = tuple[Wanted, ...]
 Move = Send | Look | Plan | Cancel | Abandon | Fail | BeginClose | MarkProtected | Finish | Name
 
 
@@ -130,7 +131,9 @@ def _next(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> Move:
         return _wind_up(group, bounds)
     if group.trade.close_reason is not None:
         return _close(group, held, now_ms, bounds)
-    return _reason_to_close(group, now_ms, modes, bounds) or _protect(group, held, now_ms, bounds)
+    wants = wanted(group, held, now_ms=now_ms, refusals_max=bounds.refusals_max)
+    closing = _reason_to_close(group, held, wants, now_ms, modes, bounds)
+    return closing or _protect(group, held, wants, now_ms, bounds)
 
 
 def exit_reason(group: Group) -> ExitReason:
@@ -173,12 +176,14 @@ def _enter(group: Group, entry: Intent, now_ms: int, modes: Modes) -> Move:
     return Send(entry.client_id, entry.quantity) if blocked is None else Abandon(blocked)
 
 
-def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> BeginClose | None:
+def _reason_to_close(
+    group: Group, held: Decimal, wants: Wants, now_ms: int, modes: Modes, bounds: Bounds
+) -> BeginClose | None:
     trade = group.trade
-    refusals = refused_stops(group, group.held)
+    refusals = refused_stops(group, held)
     if modes.flattening(trade.symbol):
         return BeginClose("flatten")
-    unsecured = secured(group, group.held) is None
+    unsecured = secured(group, held) is None
     if WOULD_TRIGGER in refusals and unsecured:
         return BeginClose("stop_loss")
     if len(refusals) >= bounds.refusals_max and unsecured:
@@ -187,21 +192,20 @@ def _reason_to_close(group: Group, now_ms: int, modes: Modes, bounds: Bounds) ->
     since = trade.naked_since_ms if any(one.state != "PLANNED" for one in group.of("stop")) else None
     if since is not None and now_ms - since > bounds.naked_ms:
         return BeginClose("unprotected", halt=f"no verified stop for {now_ms - since} ms")
-    wants = wanted(group, group.held, now_ms=now_ms, refusals_max=bounds.refusals_max)
-    if any(one.role == "target" and one.at_market and one.quantity == group.held for one in wants):
+    if any(one.role == "target" and one.at_market and one.quantity == held for one in wants):
         return BeginClose("take_profit")  # the price was beyond the last target before it could rest
     if trade.opened_ms is not None and now_ms >= trade.opened_ms + trade.hold_ms:
         return BeginClose("time_barrier")
     return None
 
 
-def _protect(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
+def _protect(group: Group, held: Decimal, wants: Wants, now_ms: int, bounds: Bounds) -> Move:
     """A verified stop of the right size, then the rest of what is wanted, then away with what is left over.
 
     A successor was seen in the open list before its predecessor is cancelled: the way there is never without a stop.
     """
     kept: set[str] = set()
-    for want in wanted(group, held, now_ms=now_ms, refusals_max=bounds.refusals_max):
+    for want in wants:
         resting = secured(group, held) if want.role == "stop" else _resting(group, want)
         if resting is None or not fits(resting, want, group.trade):
             return _secure(group, want, now_ms, bounds)
