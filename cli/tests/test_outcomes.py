@@ -138,3 +138,26 @@ def test_a_service_that_is_away_is_told_as_such(script: Script) -> None:
     code, out, err = script.run("metrics")
     assert (code, out, err.count("\n")) == (1, "", 1)
     assert "answered 503: redis: Redis does not answer" in err
+
+
+def controlled(**changes: Any) -> dict[str, Any]:
+    change = {"scope": "account", "previous": "RUN", "mode": "HALT", "asked": "HALT", "reason": "x", "changed_by": "me"}
+    return {"change": {**change, **changes}, "confirmed": not changes}
+
+
+def test_a_halt_says_whether_it_is_obeyed_and_when_something_stricter_stays(script: Script) -> None:
+    script.answers["POST /api/control/halt"] = [(200, controlled()), (202, controlled(mode="FLATTEN"))]
+    code, out, _ = script.run("halt", "--reason", "the moon")
+    assert (code, "obeyed by the executor" in out) == (0, True)
+    code, out, _ = script.run("halt", "--reason", "the moon")
+    assert (code, "use resume" in out, "not confirmed" in out) == (1, True, True)
+
+
+def test_real_money_is_neither_flattened_nor_resumed_without_being_asked(script: Script) -> None:
+    script.answers["GET /api/info"] = [(200, {"mode": "live"})]
+    code, _, err = script.run("resume", "--reason", "x")
+    assert (code, "the mode is live" in err) == (2, True)
+    assert script.asked == ["GET /api/info"]
+    script.answers["POST /api/control/flatten"] = [(503, {"detail": "postgres: does not answer"})]
+    code, _, err = script.run("flatten", "--reason", "x", "--yes")
+    assert (code, "flatten --direct" in err) == (1, True)

@@ -20,6 +20,9 @@ INFO = {"version": "0.1.0", "mode": "paper", "equity": "10000.5", "counts": {"de
 HELD = {"active_positions": [{"symbol": "BTCUSDT", "side": "long", "size": "0.1", "entry_price": "5", "more": 1}]}
 
 
+MODES = {"modes": [{"scope": "account", "mode": "RUN"}, {"scope": "ETHUSDT", "mode": "HALT", "reason": "odd fills"}]}
+
+
 class Gateway:
     """Answers what the test says."""
 
@@ -28,6 +31,7 @@ class Gateway:
             "/health": (200, WELL),
             "/api/info": (200, INFO),
             "/api/portfolio": (200, HELD),
+            "/api/control": (200, MODES),
         }
         self.keys: set[str | None] = set()
         gateway = self
@@ -78,8 +82,20 @@ def status(*words: str, **env: str) -> tuple[int, str, str]:
 def test_a_system_that_is_well(data: Path, gateway: Gateway) -> None:
     code, out, err = status("--data", str(data))
     assert (code, err) == (0, "")
-    for shown in ("healthy", "feed", "1.2 s ago", "10,000.50", "decisions", "BTCUSDT", "long"):
+    for shown in (
+        "healthy",
+        "feed",
+        "1.2 s ago",
+        "10,000.50",
+        "decisions",
+        "BTCUSDT",
+        "long",
+        "ETHUSDT",
+        "HALT",
+        "odd fills",
+    ):
         assert shown in out
+    assert "account" not in out  # it is in RUN
     assert gateway.keys == {"the-key"}
 
 

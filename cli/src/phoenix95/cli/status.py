@@ -60,15 +60,31 @@ class Portfolio(msgspec.Struct):
     active_positions: tuple[Position, ...] = ()
 
 
+class Restriction(msgspec.Struct):
+    """The control mode of the account or of a symbol."""
+
+    scope: str
+    mode: str
+    reason: str = ""
+    changed_by: str = ""
+
+
+class Control(msgspec.Struct):
+    """What the executor may do."""
+
+    modes: tuple[Restriction, ...] = ()
+
+
 class _Report(msgspec.Struct, kw_only=True):
     url: str
     health: Health
     info: Info | None
     portfolio: Portfolio | None
+    control: Control | None
 
 
 def status(*, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = False) -> None:
-    """Show the health of each component, what was done so far, and what is held. Exit 1 when not healthy."""
+    """Show the health of each part, halts, what was done so far and what is held. Exit 1 when not healthy."""
     gateway = find_gateway(url, data)
     # 503 carries the same report: it says who is not well. Figures are asked for only while they can be had.
     health = gateway.get("/health", Health, also=(503,))
@@ -80,6 +96,7 @@ def status(*, url: Url = None, data: Data = DATA_DEFAULT, as_json: AsJson = Fals
         health=health,
         info=gateway.get("/api/info", Info) if askable else None,
         portfolio=gateway.get("/api/portfolio", Portfolio) if askable else None,
+        control=gateway.get("/api/control", Control) if askable else None,
     )
     if as_json:
         print_json(report)
@@ -99,6 +116,12 @@ def _print(report: _Report) -> None:
     info = report.info or Info()
     verdict = cell(report.health.status, "bold green" if report.health.status == "healthy" else "bold red")
     console.print(Text("  ").join((verdict, cell(report.url), cell(f"{info.version} {info.mode}".strip()))))
+    restricted = [one for one in (report.control or Control()).modes if one.mode != "RUN"]
+    if restricted:
+        modes = table("entries are stopped in", "mode", "by", "why")
+        for one in restricted:
+            add_row(modes, (one.scope, cell(one.mode, BAD), one.changed_by, one.reason))
+        console.print(modes)
     components = table("component", "state", "last progress")
     for name, component in report.health.components.items():
         ago = component.progress_age_ms
