@@ -20,11 +20,18 @@ from urllib.parse import urlencode
 import httpx
 import pytest
 
+from phoenix95.common.metrics import Metrics
 from phoenix95.paper.core.account import Account
 from phoenix95.paper.core.emission import Emission, agg_payload, book_payload
 from phoenix95.paper.core.frames import AggTrade, BookTicker
+from phoenix95.paper.core.limits import Limits
 from phoenix95.paper.core.specs import spec_of
 from phoenix95.paper.exchange import Exchange
+from phoenix95.paper.exchange_time import ExchangeTime
+from phoenix95.paper.listen_keys import ListenKeys
+from phoenix95.paper.rest.app import App
+from phoenix95.paper.rest.desk import Desk
+from phoenix95.paper.rest.faults import Faults
 from phoenix95.paper.store import Store
 
 KEY, SECRET = "paper-key", "paper-secret"
@@ -174,6 +181,91 @@ class Floor:
         return [event for event in self.events if event["e"] == kind]
 
 
+class Counter:
+    """The REST application over a floor, in this process. `ask` is signed unless the path is our own."""
+
+    def __init__(self, floor: Floor, **limits: int) -> None:
+        self.floor = floor
+        self.time = ExchangeTime(floor.ms, 1.0)
+        floor.exchange.now_ms = self.time.now_ms
+        self.faults = Faults(floor.store, floor.exchange.records)
+        self.limits = Limits(limits.get("weight", 2400), limits.get("orders_10s", 300), limits.get("orders_1m", 1200))
+        self.forced: list[tuple[Any, ...]] = []
+        self.done: list[str] = []
+        self.listen_keys = ListenKeys(floor.store)
+        desk = Desk(
+            floor.exchange,
+            self.time,
+            self.listen_keys,
+            self.faults,
+            self.limits,
+            lambda: {"originMs": 0},
+            lambda *wanted: self.forced.append(wanted),
+            self.done.append,
+        )
+        self.errors: list[Exception] = []
+        self.app = App(desk, key=KEY, secret=SECRET, metrics=Metrics(), crashed=self.errors.append)
+        self.cut = False
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        /,
+        *,
+        client: str = "127.0.0.1",
+        body: bytes = b"",
+        shift_ms: int = 0,
+        **params: Any,
+    ) -> Any:
+        """(status, answer, headers), signed with the exchange's clock plus `shift_ms`.
+
+        `cut` is set when the connection was closed instead of answered.
+        """
+        self.time.jump(self.floor.ms)
+        sent_ms = self.time.now_ms() + self.faults.skew_ms(self.time.now_ms()) + shift_ms
+        query = urlencode({**params, "timestamp": sent_ms})
+        if not path.startswith("/paper"):
+            query += "&signature=" + hmac.new(SECRET.encode(), query.encode(), hashlib.sha256).hexdigest()
+        else:
+            query = urlencode(params)
+        link = Link(body)
+        scope = {
+            "method": method,
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(b"x-mbx-apikey", KEY.encode())],
+            "client": (client, 1),
+        }
+        await self.app(scope, link.receive, link.send)
+        self.cut = link.transport.aborted
+        if self.cut:
+            return 0, None, {}
+        headers = {name.decode(): value.decode() for name, value in link.sent[0]["headers"]}
+        text = link.sent[1]["body"]
+        is_json = text and headers["content-type"].startswith("application/json")
+        return link.sent[0]["status"], json.loads(text) if is_json else text, headers
+
+
+class Link:
+    """One connection as the application sees it; the client hangs up after its request when it gets no answer."""
+
+    def __init__(self, body: bytes) -> None:
+        self.transport = self
+        self.aborted = False
+        self.sent: list[Any] = []
+        self._incoming = [{"type": "http.request", "body": body}]
+
+    async def receive(self) -> Any:
+        return self._incoming.pop(0) if self._incoming else {"type": "http.disconnect"}
+
+    async def send(self, message: Any) -> None:
+        self.sent.append(message)
+
+    def abort(self) -> None:
+        self.aborted = True
+
+
 @pytest.fixture
 def floor() -> Floor:
     """One-way mode, 10,000 USDT, BTCUSDT at 100.0 / 100.1."""
@@ -181,3 +273,15 @@ def floor() -> Floor:
     floor.quote("100.00", "100.10")
     floor.trade("100.00")
     return floor
+
+
+@pytest.fixture
+def make_floor() -> type[Floor]:
+    """Makes floors without a price."""
+    return Floor
+
+
+@pytest.fixture
+def counter(floor: Floor) -> Counter:
+    """The REST application over the floor."""
+    return Counter(floor)

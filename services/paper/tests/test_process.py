@@ -100,6 +100,135 @@ async def test_ccxt_trades_protects_and_closes(start_paper: Callable[..., Any]) 
         assert (await client.fetch_ticker(SYMBOL))["last"] > 0
 
 
+async def test_ccxt_places_changes_and_cancels_orders_of_every_kind(start_paper: Callable[..., Any]) -> None:
+    paper = start_paper()
+    async with ccxt_client(paper) as client:
+        last = (await client.fetch_ticker(SYMBOL))["last"]
+        low, high = last * 0.97, last * 1.03
+        resting = await client.create_order(SYMBOL, "limit", "buy", 0.01, low, {"clientOrderId": "l1"})
+        assert (resting["status"], resting["filled"], resting["timeInForce"]) == ("open", 0, "GTC")
+        moved = await client.edit_order(resting["id"], SYMBOL, "limit", "buy", 0.02, low * 0.99)
+        assert (moved["id"], moved["amount"]) == (resting["id"], 0.02)
+        assert [one["id"] for one in await client.fetch_open_orders(SYMBOL)] == [resting["id"]]
+        with pytest.raises(ccxt.OrderNotFillable, match="-5022"):
+            await client.create_order(SYMBOL, "limit", "buy", 0.01, high, {"postOnly": True})
+        with pytest.raises(ccxt.OrderNotFillable, match="-5021"):
+            await client.create_order(SYMBOL, "limit", "buy", 0.01, low, {"timeInForce": "FOK"})
+        taken = await client.create_order(SYMBOL, "limit", "buy", 0.01, high, {"timeInForce": "IOC"})
+        assert (taken["status"], taken["filled"]) == ("closed", 0.01)
+        assert (await client.cancel_order(resting["id"], SYMBOL))["status"] == "canceled"
+        several = await client.create_orders(
+            [
+                {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.01, "price": low},
+                {"symbol": SYMBOL, "type": "limit", "side": "buy", "amount": 0.0011, "price": low * 0.9},
+                {"symbol": SYMBOL, "type": "limit", "side": "sell", "amount": 0.01, "price": high},
+            ]
+        )
+        assert [one["status"] for one in several] == ["rejected", "open", "open"]  # what has no time comes first
+        assert several[0]["info"]["code"] == -4164
+        await client.cancel_orders([one["id"] for one in several[1:]], SYMBOL)
+        reduce = {"reduceOnly": True}
+        kinds: list[tuple[str, float | None, dict[str, Any]]] = [
+            ("STOP_MARKET", None, {"triggerPrice": low}),
+            ("STOP", low * 0.999, {"triggerPrice": low}),
+            ("TAKE_PROFIT", high, {"triggerPrice": high}),
+            ("TRAILING_STOP_MARKET", None, {"trailingPercent": 2.5}),
+        ]
+        ids = []
+        for kind, price, more in kinds:
+            ids.append((await client.create_order(SYMBOL, kind, "sell", 0.01, price, {**reduce, **more}))["id"])
+        closing = {"triggerPrice": high, "closePosition": True}
+        ids.append((await client.create_order(SYMBOL, "TAKE_PROFIT_MARKET", "sell", None, None, closing))["id"])
+        opened = await client.fetch_open_orders(SYMBOL, params={"trigger": True})
+        assert [one["id"] for one in opened] == ids
+        assert {one["info"]["callbackRate"] for one in opened} == {"0.0", "2.5"}
+        await client.cancel_order(ids[0], SYMBOL, {"trigger": True})
+        await client.cancel_all_orders(SYMBOL)
+        assert len(await client.fetch_open_orders(SYMBOL, params={"trigger": True})) == 4
+        paper.http.post(
+            f"{paper.rest}/paper/v1/price", params={"symbol": "BTCUSDT", "price": low * 0.99, "hold": 60_000}
+        )
+
+        def flat() -> bool:
+            return not paper.call("GET", "/fapi/v3/account")["positions"][0:1] or all(
+                float(one["positionAmt"]) == 0 for one in paper.call("GET", "/fapi/v3/account")["positions"]
+            )
+
+        await until(flat)
+        ended = await client.fetch_order(ids[1], SYMBOL, {"trigger": True})
+        actual = await client.fetch_order(ended["info"]["actualOrderId"], SYMBOL)
+        trailed = await client.fetch_order(ids[3], SYMBOL, {"trigger": True})
+        told = {one["info"]["algoStatus"] for one in (ended, trailed)}
+        assert told <= {"TRIGGERED", "FINISHED", "REJECTED"}
+        assert actual["type"] == "limit"
+        assert (await client.fetch_funding_rate_history(SYMBOL)) == []
+        assert (await client.fetch_leverage_tiers([SYMBOL]))[SYMBOL][0]["maintenanceMarginRate"] == 0.004
+        ledger = await client.fapiPrivateGetIncome({"limit": 1000})
+        wallet = (await client.fetch_balance())["info"]["totalWalletBalance"]
+        assert sum(float(row["income"]) for row in ledger) == pytest.approx(float(wallet), abs=1e-7)
+
+
+async def test_what_rests_and_what_was_loosed_survives_a_kill(start_paper: Callable[..., Any], tmp_path: Path) -> None:
+    state = {"P95_PAPER_STATE": str(tmp_path / "paper.db")}
+    paper = start_paper(**state)
+    last = float(paper.get("/fapi/v1/ticker/price", symbol="BTCUSDT")["price"])
+    entry = {"symbol": "BTCUSDT", "side": "BUY", "quantity": "0.05"}
+    paper.call("POST", "/fapi/v1/order", **entry, type="MARKET")
+    limit = {**entry, "type": "LIMIT", "timeInForce": "GTC", "price": f"{last * 0.97:.1f}", "newClientOrderId": "l"}
+    resting = paper.call("POST", "/fapi/v1/order", **limit)
+    trail = {**entry, "side": "SELL", "type": "TRAILING_STOP_MARKET", "callbackRate": "2", "reduceOnly": "true"}
+    trailing = paper.call("POST", "/fapi/v1/algoOrder", **trail)
+    paper.call("POST", "/fapi/v1/countdownCancelAll", symbol="ETHUSDT", countdownTime=10**6)
+    url = paper.rest
+    paper.http.post(f"{url}/paper/v1/funding", params={"symbol": "BTCUSDT", "rate": "0.002", "now": "true"})
+    paper.http.post(f"{url}/paper/v1/price", params={"symbol": "BTCUSDT", "price": f"{last * 1.05:.1f}", "hold": 10**9})
+    high = f"{last * 1.05:.1f}"
+    await until(lambda: float(paper.get("/fapi/v1/ticker/price", symbol="BTCUSDT")["price"]) == float(high))
+    await asyncio.sleep(0.7)  # the market's own place is saved twice a second
+    paper.http.post(f"{url}/paper/v1/chaos", json={"seed": 3, "rate": 0.5, "kinds": ["reject"]})
+    books = paper.get("/paper/v1/book-keeping")
+    paper.stop(signal.SIGKILL)
+    again = start_paper(**state)
+    assert again.get("/paper/v1/chaos")["seed"] == 3
+    again.http.delete(f"{again.rest}/paper/v1/chaos")
+    after = again.get("/paper/v1/book-keeping")
+    for name in ("wallet", "orders", "fills", "openOrders", "openAlgos", "positions", "naked"):
+        assert after[name] == books[name], name
+    assert float(again.get("/fapi/v1/ticker/price", symbol="BTCUSDT")["price"]) == float(high)  # still held there
+    assert again.call("GET", "/fapi/v1/openOrders")[0]["orderId"] == resting["orderId"]
+    # it remembers how far the market had gone: two percent below that sets it off
+    low = {"symbol": "BTCUSDT", "price": f"{last * 1.05 * 0.979:.1f}", "hold": 10**9}
+    again.http.post(f"{again.rest}/paper/v1/price", params=low)
+
+    def finished() -> bool:
+        return bool(again.call("GET", "/fapi/v1/algoOrder", algoId=trailing["algoId"])["algoStatus"] == "FINISHED")
+
+    await until(finished)
+    gone = again.call("DELETE", "/fapi/v1/order", symbol="BTCUSDT", origClientOrderId="l")
+    assert gone["status"] == "CANCELED"
+
+
+async def test_user_events_by_name_and_a_key_that_runs_out(start_paper: Callable[..., Any]) -> None:
+    paper = start_paper()
+    headers = {"X-MBX-APIKEY": "paper-key"}
+    key = paper.http.post(f"{paper.rest}/fapi/v1/listenKey", headers=headers).json()["listenKey"]
+    order = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "0.01"}
+    path = f"{paper.ws}/private/ws?listenKey={key}"
+    async with connect(f"{path}&events=TRADE_LITE") as lite, connect(path) as whole:
+        paper.http.post(f"{paper.rest}/paper/v1/faults", params={"kind": "duplicate"})
+        await asyncio.to_thread(paper.call, "POST", "/fapi/v1/order", **order)
+        first = json.loads(await asyncio.wait_for(lite.recv(), 5))
+        assert (first["e"], first["l"]) == ("TRADE_LITE", "0.010")
+        told = [json.loads(await asyncio.wait_for(whole.recv(), 5)) for _ in range(4)]
+        assert told[0] == told[1]
+        assert told[3]["o"]["X"] == "FILLED"
+        paper.http.post(f"{paper.rest}/paper/v1/faults", params={"kind": "expire_key"})
+        expired = json.loads(await asyncio.wait_for(whole.recv(), 5))
+        assert (expired["e"], expired["listenKey"]) == ("listenKeyExpired", key)
+        paper.http.post(f"{paper.rest}/paper/v1/faults", params={"kind": "cut_user"})
+        await asyncio.wait_for(whole.wait_closed(), 5)
+
+
 async def test_ccxt_is_refused_with_the_exchanges_codes(start_paper: Callable[..., Any]) -> None:
     paper = start_paper()
     async with ccxt_client(paper) as client:

@@ -12,6 +12,7 @@ import msgspec
 from phoenix95.common.money import ZERO
 from phoenix95.paper.core.account import Account
 from phoenix95.paper.core.codes import RefusedError
+from phoenix95.paper.core.margin import bound_by_orders
 from phoenix95.paper.core.matching import Level
 from phoenix95.paper.core.orders import Order, Trade, Wanted
 from phoenix95.paper.core.position import PositionSide, filled
@@ -67,15 +68,17 @@ class Clearing:
 
     def check_margin(self, order: Wanted, quantity: Decimal, price: Decimal) -> None:
         """Raises -2019 when what opens needs more than is available, -2027 above what the leverage allows."""
-        held = self.account.position(order.symbol, order.position_side).amount
-        change = quantity if order.side == "BUY" else -quantity
-        opening = quantity if held * change >= 0 else max(ZERO, quantity - abs(held))
-        if not opening:
+        position = self.account.position(order.symbol, order.position_side)
+        held, change = position.amount, quantity if order.side == "BUY" else -quantity
+        if held * change < 0 and quantity <= abs(held):
             return
         leverage = self.account.setting(order.symbol).leverage
         if abs(held + change) * price > notional_max(order.symbol, leverage):
             raise RefusedError(-2027)
-        needed = opening * price / leverage + quantity * price * TAKER_FEE
+        risk = self.account.risk(position, self.mark_of(order.symbol))
+        more = quantity * price
+        bids, asks = (risk.bids + more, risk.asks) if change > 0 else (risk.bids, risk.asks + more)
+        needed = bound_by_orders(risk.notional, bids, asks, leverage) - risk.ordered + more * TAKER_FEE
         if needed > self.account.figures(self.mark_of).available:
             raise RefusedError(-2019)
 
