@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -26,11 +27,13 @@ from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import Decision, attempt, decide, ending
 from phoenix95.executor.core.exits import Closing
 from phoenix95.executor.core.figures import Figures
+from phoenix95.executor.core.flatten import Resting
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
 from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.options import parse_wishes
 from phoenix95.executor.core.protection import Wanted
+from phoenix95.executor.core.reconcile import AccountMode, Policy
 from phoenix95.executor.ledger import connect as connecting
 from phoenix95.executor.ledger import history, ownership
 from phoenix95.executor.ledger.connect import connect
@@ -42,7 +45,8 @@ from phoenix95.executor.ledger.ownership import Ownership, take
 from phoenix95.executor.ledger.reports import store_portfolio
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
-from phoenix95.executor.ports import VenueAccount
+from phoenix95.executor.ports import VenueAccount, VenuePosition
+from phoenix95.executor.reconcile import Means, Reconciler
 
 D = Decimal
 NOW_MS = 1_721_347_200_000
@@ -659,3 +663,68 @@ async def test_a_day_begins_at_midnight_with_what_was_unrealised_then(opened: Op
         assert (said.day_unrealized_before, said.peak_equity) == (D(-100), D(9_000))
     other = await opened.ledger.figures("ETHUSDT", now_ms=midnight + 5, since_ms=midnight - 9, staged=0)
     assert other.stopped_out_ms is None
+
+
+class Exchange:
+    """The lists that a reconciliation reads, and what it did; both its ports in one, and the desk."""
+
+    def __init__(self) -> None:
+        self.held: tuple[VenuePosition, ...] = ()
+        self.open: tuple[Resting, ...] = ()
+        self.resynced: list[str] = []
+        self.cancelled: list[str] = []
+        self.away = False
+
+    async def positions(self) -> tuple[VenuePosition, ...]:
+        return self.held
+
+    async def orders(self) -> tuple[Resting, ...]:
+        return self.open
+
+    async def account(self) -> VenueAccount:
+        ten = D(10_000)
+        return VenueAccount(equity=ten, wallet=ten, available=ten, used_margin=D(0), unrealized=D(0))
+
+    async def cancel(self, order: Resting) -> None:
+        if self.away:
+            raise TransientError("no answer")
+        self.cancelled.append(order.client_id)
+
+    def start(self, analysis_id: str, symbol: str) -> None: ...
+
+    def resync(self, analysis_id: str) -> None:
+        self.resynced.append(analysis_id)
+
+
+async def test_a_difference_that_looking_does_not_resolve_restricts_the_account_at_the_third_look(
+    opened: Opened, decision: Make
+) -> None:
+    group = await entered(opened, decision())
+    exchange: Any = Exchange()
+    ports: Any = SimpleNamespace(venue=exchange, clock=ManualClock(NOW_MS + 100), account="main", recv_window_ms=5_000)
+    means = Means(policy=Policy(), wanted=AccountMode(), stop_share=D("0.01"), limits=Limits())
+    reconciler = Reconciler(ports, opened.ledger, opened.writer, exchange, exchange, means)
+    exchange.open = (
+        Resting(
+            symbol="BTCUSDT", venue_id="1", client_id="p95sleft", conditional=True, kind="STOP_MARKET", side="SELL",
+            position_side="LONG", quantity=D(1), price=D(1),
+        ),
+    )  # fmt: skip
+    exchange.held = (
+        VenuePosition(
+            symbol="BTCUSDT", position_side="LONG", size=D("0.3"), entry_price=D(1_000), mark_price=D(1_000),
+            unrealized=D(0),
+        ),
+    )  # fmt: skip
+    await reconciler.look(fully=False)
+    assert (exchange.cancelled, (await opened.ledger.modes()).account) == ([], "RUN")
+    exchange.away = True
+    with pytest.raises(TransientError, match="p95sleft"):
+        await reconciler.look(fully=False)
+    exchange.away = False
+    assert (await opened.ledger.modes()).account == "RUN"
+    await reconciler.look(fully=False)
+    assert exchange.cancelled == ["p95sleft"]
+    assert exchange.resynced == [group.trade.analysis_id] * 3
+    assert (await opened.ledger.modes()).account == "REDUCE_ONLY"
+    assert len(await rows(opened, "select 1 from ledger.portfolio")) == 3

@@ -20,12 +20,12 @@ from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.losses import breaches
 from phoenix95.executor.core.plan import Bounds, Plan, next_move
 from phoenix95.executor.core.reconcile import (
+    AccountMode,
     Booked,
     Config,
     Finding,
     Policy,
     Truth,
-    Wanted,
     compare,
     compare_income,
     opened_by,
@@ -79,7 +79,7 @@ def agreeing(held: Group, **changes: Any) -> Truth:
 
 
 def found(truth: Truth, *groups: Group, also: tuple[Group, ...] = ()) -> list[Finding]:
-    return list(compare(truth, groups, POLICY, Wanted(), also=also))
+    return list(compare(truth, groups, POLICY, AccountMode(), also=also))
 
 
 def test_agreement_is_no_finding(held: Group) -> None:

@@ -17,11 +17,11 @@ from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.losses import breaches
 from phoenix95.executor.core.pnl import unrealized
 from phoenix95.executor.core.reconcile import (
+    AccountMode,
     Config,
     Finding,
     Policy,
     Truth,
-    Wanted,
     compare,
     compare_income,
 )  # fmt: skip
@@ -43,7 +43,7 @@ class Means(msgspec.Struct, frozen=True, kw_only=True):
     """How it is to be done: `stop_share` is the distance of an adopted position's stop, as a share of its price."""
 
     policy: Policy
-    wanted: Wanted
+    wanted: AccountMode
     stop_share: Decimal
     limits: Limits
 

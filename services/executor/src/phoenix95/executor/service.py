@@ -24,7 +24,7 @@ from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
 from phoenix95.executor.audit.anchoring import keep_anchoring
 from phoenix95.executor.config import ExecutorSettings
 from phoenix95.executor.control import follow_control, watch_clock
-from phoenix95.executor.core.reconcile import Wanted
+from phoenix95.executor.core.reconcile import AccountMode
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.connect import connect as connect_postgres
 from phoenix95.executor.ledger.evidence import Evidence
@@ -302,7 +302,7 @@ class _Executor:
         log, settings = structlog.get_logger(), self._settings
         means = Means(
             policy=settings.policy(),
-            wanted=Wanted(hedged=settings.hedge_mode, isolated=settings.margin_type == "isolated"),
+            wanted=AccountMode(hedged=settings.hedge_mode, isolated=settings.margin_type == "isolated"),
             stop_share=Decimal(str(settings.manual_stop_percent)),
             limits=self._limits,
         )

@@ -62,7 +62,7 @@ class Truth(msgspec.Struct, frozen=True, kw_only=True):
     hedged: bool | None = None
 
 
-class Wanted(msgspec.Struct, frozen=True, kw_only=True):
+class AccountMode(msgspec.Struct, frozen=True, kw_only=True):
     """How the account's settings should be."""
 
     hedged: bool = True
@@ -88,7 +88,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(
-    truth: Truth, groups: Iterable[Group], policy: Policy, wanted: Wanted, *, also: Iterable[Group] = ()
+    truth: Truth, groups: Iterable[Group], policy: Policy, wanted: AccountMode, *, also: Iterable[Group] = ()
 ) -> tuple[Finding, ...]:
     """Everything that differs. `also` are trades that were active a moment ago: they explain things, no more."""
     active = tuple(groups)
@@ -164,7 +164,7 @@ def _of_orders(orders: Iterable[Resting], known: tuple[Group, ...], policy: Poli
     return found
 
 
-def _of_settings(truth: Truth, active: tuple[Group, ...], wanted: Wanted) -> list[Finding]:
+def _of_settings(truth: Truth, active: tuple[Group, ...], wanted: AccountMode) -> list[Finding]:
     found: list[Finding] = []
     if truth.hedged is not None and truth.hedged != wanted.hedged:
         mode = {True: "hedge mode", False: "one-way mode"}

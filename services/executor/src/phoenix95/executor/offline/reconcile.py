@@ -13,7 +13,7 @@ from phoenix95.common.retry import StopRequested
 from phoenix95.common.settings import require
 from phoenix95.common.timekeeper import ExchangeClock, exchange_clock
 from phoenix95.executor.config import ExecutorSettings
-from phoenix95.executor.core.reconcile import Finding, Truth, Wanted, compare, compare_income
+from phoenix95.executor.core.reconcile import AccountMode, Finding, Truth, compare, compare_income
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ledger.connect import connect
 from phoenix95.executor.ledger.income import booked
@@ -53,8 +53,8 @@ class _Parts(msgspec.Struct):
     reading: Writer
 
     @property
-    def wanted(self) -> Wanted:
-        return Wanted(hedged=self.settings.hedge_mode, isolated=self.settings.margin_type == "isolated")
+    def wanted(self) -> AccountMode:
+        return AccountMode(hedged=self.settings.hedge_mode, isolated=self.settings.margin_type == "isolated")
 
 
 async def reconcile(settings: ExecutorSettings, *, apply: bool) -> Seen:
