@@ -45,6 +45,7 @@ def test_a_trade_sets_the_price_and_the_newest_part_the_time() -> None:
     fields = board.fields()
     assert (fields["price"], fields["mark"], fields["funding"]) == ("701", "700.5", "0.0001")
     assert (fields["timestamp"], fields["next_funding_time"]) == (str(NOW + 5), str(NOW + 9))
+    assert (fields["trade_time"], fields["mark_time"]) == (str(NOW), str(NOW + 5))
 
 
 def test_an_older_quote_does_not_replace_a_newer_one() -> None:
@@ -53,4 +54,4 @@ def test_an_older_quote_does_not_replace_a_newer_one() -> None:
         board.show(
             BookTicker(event_ms=event_ms, symbol="BTCUSDT", bid=bid, bid_quantity="1", ask="11", ask_quantity="1")
         )
-    assert board.fields()["bid"] == "10"
+    assert (board.fields()["bid"], board.fields()["book_time"]) == ("10", str(NOW))
