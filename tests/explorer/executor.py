@@ -12,13 +12,14 @@ from typing import Any, Final, NamedTuple
 from phoenix95.common.errors import Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import Analysis, Quality
 from phoenix95.common.wire import encode
-from phoenix95.executor.core.candidate import Limits
+from phoenix95.executor.core.limits import Limits
+from phoenix95.executor.core.market import Market
 from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.ports import Ports, VenueAccount
 from phoenix95.executor.protocol.intake import Standing, take
 from phoenix95.executor.protocol.moves import advance
 from phoenix95.executor.protocol.remembering import Remembering
-from tests.explorer.ledger import MemoryLedger
+from tests.explorer.ledger import EQUITY, MemoryLedger
 from tests.explorer.scenarios import Scenario
 from tests.explorer.venue import SYMBOL, MemoryVenue
 from tests.explorer.world import (
@@ -42,6 +43,7 @@ NAP_MS: Final = 1_000  # the successor is there after RESTART_MS, and the signed
 PAUSE_MS: Final = 5_000  # a pause lasts so long at least, and until the successor has finished
 RECONCILED_MS: Final = 20_000  # two looks have seen it by then
 AGAIN_MS: Final = 500  # after an error
+BESIDE: Final = Decimal("0.1")  # the best bid and ask are so far from the price
 STREAM: Final = "analysis"
 ENTRY: Final = "1-1"
 ANALYSIS_ID: Final = f"momentum-{SYMBOL}-1.0"
@@ -73,8 +75,8 @@ def analysis(scenario: Scenario) -> Analysis:
 
 
 ACCOUNT: Final = VenueAccount(
-    equity=Decimal(10_000), wallet=Decimal(10_000), available=Decimal(10_000), used_margin=Decimal(0),
-    unrealized=Decimal(0),
+    equity=EQUITY, wallet=EQUITY, available=EQUITY, used_margin=Decimal(0), unrealized=Decimal(0),
+    maintenance=Decimal(0),
 )  # fmt: skip
 
 
@@ -93,10 +95,22 @@ class Executor:
         self.venue = venue(self.world, scenario)
         self.remembering = Remembering(self.ledger)
         self.ports = Ports(
-            ledger=self.remembering, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test",
+            ledger=self.remembering, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test", market=self._market,
             recv_window_ms=WINDOW_MS,
         )  # fmt: skip
         self._entries = [(ENTRY, {b"d": encode(analysis(scenario))})]
+
+    async def _market(self, symbol: str) -> Market:
+        now_ms, price = self.world.state.now_ms, Decimal(1_000)
+        return Market(
+            last=price,
+            last_ms=now_ms,
+            bid=price - BESIDE,
+            ask=price + BESIDE,
+            book_ms=now_ms,
+            mark=price,
+            mark_ms=now_ms,
+        )
 
     # ------------------------------------------------------------------ time
 
@@ -166,7 +180,9 @@ class Executor:
         if process.phase == "read":
             if await self.ledger.offsets() == ENTRY:
                 return await self._active(replace(process, phase="idle"))
-            accepted = await take(self.ports, STREAM, self._entries, standing=Standing(ACCOUNT, None), limits=Limits())
+            accepted = await take(
+                self.ports, STREAM, self._entries, standing=Standing(ACCOUNT.told(now_ms), None), limits=Limits()
+            )
             return replace(process, phase="drive" if accepted else "read")
         step = await advance(self.ports, ANALYSIS_ID, sync=process.sync, taken_over=process.taken_over)
         if step.done:

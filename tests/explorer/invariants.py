@@ -30,6 +30,8 @@ def resting(state: State, scenario: Scenario, *, faults: bool) -> str | None:
     orphans = [one.client_id for one in exchange.algos.values() if one.state == "OPEN"]
     if orphans:
         return f"orders left open: {orphans}"
+    if group is None and not faults:
+        return "the gates refused it"
     if group is None:
         return None if not exchange.sent and ledger.offset is not None else "no decision is stored"
     rows = {one.client_id: one for one in group.intents}

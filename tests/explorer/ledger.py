@@ -1,17 +1,21 @@
 """The ledger in memory: what is written survives a crash, and every write proves first who is active."""
 
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import Any, Final
 
 from phoenix95.common.errors import Fenced, InvariantBroken, TransientError
 from phoenix95.common.events import Severity
+from phoenix95.executor.core.book import exposures
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
+from phoenix95.executor.core.figures import Figures
 from phoenix95.executor.core.group import ExitReason, Fill, Group
 from phoenix95.executor.core.intents import Intent, move
 from phoenix95.executor.core.pnl import result
 from tests.explorer.world import Ledger, World, replace
 
+EQUITY: Final = Decimal(10_000)
 OVER: Final = ("CLOSED", "FAILED")
 STRICTER: Final[tuple[Mode, ...]] = ("RUN", "REDUCE_ONLY", "HALT", "FLATTEN")
 
@@ -78,6 +82,14 @@ class MemoryLedger:
 
     async def offsets(self) -> str | None:
         return await self.read("offsets", lambda: self.stored.offset)  # type: ignore[no-any-return]
+
+    async def figures(self, symbol: str, *, now_ms: int, since_ms: int, staged: int) -> Figures:
+        def told() -> Figures:
+            group = self.stored.group
+            groups = () if group is None or group.trade.stage in OVER else (group,)
+            return Figures(exposures=exposures(groups), modes=self.stored.modes, peak_equity=EQUITY)
+
+        return await self.read("figures", told)  # type: ignore[no-any-return]
 
     async def group(self, analysis_id: str) -> Group:
         return await self.read("group", self._group)  # type: ignore[no-any-return]

@@ -269,7 +269,7 @@ class MemoryVenue:
         return RULES
 
     async def brackets(self, symbol: str) -> tuple[Bracket, ...]:
-        return ()
+        return (Bracket(leverage=125, floor=D(0), cap=D(300_000), rate=D("0.004"), cum=D(0)),)
 
     def wait_ms(self, role: Role) -> int:
         return 0
