@@ -95,8 +95,8 @@ class Executor:
         self.venue = venue(self.world, scenario)
         self.remembering = Remembering(self.ledger)
         self.ports = Ports(
-            ledger=self.remembering, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test", market=self._market,
-            recv_window_ms=WINDOW_MS,
+            ledger=self.remembering, venue=self.venue, clock=self.world, bounds=BOUNDS, account="test",
+            market=self._market, recv_window_ms=WINDOW_MS,
         )  # fmt: skip
         self._entries = [(ENTRY, {b"d": encode(analysis(scenario))})]
 

@@ -63,14 +63,14 @@ def _all() -> dict[str, Scenario]:
         Scenario("stop hit, filled in part", ("stop_loss",), turns=((1_500, "stop"),), parts=(("stop", HALF),)),
         Scenario("short, target hit", ("take_profit",), turns=((1_500, "target"),), position_side="SHORT"),
         Scenario("time barrier", ("time_barrier",), hold_ms=200),
-        Scenario("entry filled in part", ("time_barrier",), hold_ms=200, parts=(("entry", HALF),)),
+        Scenario("entry filled in part", ("stop_loss",), turns=(fallback,), at_once="stop", parts=(("entry", HALF),)),
         Scenario(
-            "entry filled in two", ("stop_loss",), turns=((2_500, "stop"),), parts=(("entry", HALF),), rest_ms=500
+            "entry filled in two", ("stop_loss",), turns=((1_000, "stop"),), parts=(("entry", HALF),), rest_ms=500
         ),
         Scenario("entry never filled", ("the entry is EXPIRED",), parts=(("entry", Decimal(0)),)),
         Scenario("flatten", ("flatten",), turns=((1_000, "flatten"),)),
         Scenario("second executor takes over", ("stop_loss",), turns=((0, "takeover"), (1_500, "stop"))),
-        Scenario("list of trades lags", ("stop_loss",), turns=((1_500, "stop"),), trades_late_ms=1_000),
+        Scenario("list of trades lags", ("stop_loss",), turns=(fallback,), at_once="stop", trades_late_ms=1_000),
     )
     return {one.name: one for one in made}
 
