@@ -52,8 +52,6 @@ class Cable:
         self.cut()
         if self._server is not None:
             self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

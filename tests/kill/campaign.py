@@ -21,7 +21,7 @@ from tests.kill.oracle import (
 )  # fmt: skip
 
 MOMENTS: Final = ("start", "random", "request", "commit")
-MOMENT_MAX_S: Final = 3.0  # what a moment is waited for that does not come
+MOMENT_MAX_S: Final = 10.0  # what a moment is waited for that does not come
 SAY_PAUSE_S: Final = (0.02, 0.4)
 HOLD_MS: Final = (300, 1_000, 2_500, 6_000)
 SETTLE_S: Final = 180.0
@@ -97,19 +97,20 @@ class Campaign:
         pid = await ground.start()
         moment = chance.choice(MOMENTS)
         if moment == "start":
-            await asyncio.sleep(chance.uniform(0.0, 0.3))
+            await asyncio.sleep(chance.uniform(0.0, 0.6))
         elif moment == "random":
-            await asyncio.sleep(chance.uniform(0.2, 2.0))
+            await ground.until_ready()
+            await asyncio.sleep(chance.uniform(0.0, 1.5))
         else:
             self._awaited = ORDER_CALLS if moment == "request" else (COMMIT,)
-            self._left = chance.randint(1, 5)
+            self._left = chance.randint(1, 12)
             self._came.clear()
             try:
                 await asyncio.wait_for(self._came.wait(), MOMENT_MAX_S)
             except TimeoutError:
                 moment = "idle"
             if chance.random() < 0.5:
-                await asyncio.sleep(chance.uniform(0.0, 0.03))
+                await asyncio.sleep(chance.uniform(0.0, 0.05))
         status = await ground.nursery.kill(pid)
         down_ms = ground.now_ms()
         self.outcome.kills[moment] += 1

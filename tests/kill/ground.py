@@ -220,13 +220,15 @@ async def until(
     seconds: float,
     what: str,
     story: Callable[[], Awaitable[object]] | None = None,
+    *,
+    every_s: float = 0.02,
 ) -> None:
     """Wait for a condition. Raises TimeoutError that says what was waited for, and how far it came."""
     end = time.monotonic() + seconds
     while not await condition():
         if time.monotonic() > end:
             raise TimeoutError(f"waited {seconds:g} s for {what}: {await story() if story is not None else ''}")
-        await asyncio.sleep(0.02)
+        await asyncio.sleep(every_s)
 
 
 async def _migrate(url: str) -> None:

@@ -5,6 +5,7 @@ fill and stop it is sent on the strength of what was stored before the entry.
 """
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,18 +22,17 @@ OVER_S = 40.0
 
 
 @pytest.fixture
-async def place(server_folder: Path) -> AsyncIterator[Ground]:
-    folder = server_folder / "money"
-    folder.mkdir()
-    async with ground(folder) as made:
-        await made.start()
-        await made.until_ready()
-        yield made
+async def place() -> AsyncIterator[Ground]:
+    with tempfile.TemporaryDirectory(prefix="p95-") as folder:
+        async with ground(Path(folder)) as made:
+            await made.start()
+            await made.until_ready()
+            yield made
 
 
 async def is_protected(place: Ground) -> bool:
     held = {(one.symbol, one.size) for one in await place.venue.positions()}
-    stops = {(one.symbol, one.quantity) for one in await place.venue.open_conditionals(None)}
+    stops = {(one.symbol, one.quantity) for one in await place.venue.open_conditionals(SYMBOL)}
     return bool(held) and held <= stops
 
 
@@ -70,7 +70,7 @@ async def test_cut_between_fill_and_stop_the_stored_stop_is_sent_all_the_same(pl
 
     place.to_exchange.on_sent = cut
     await say(place, hold_ms=3_000)
-    await until(lambda: is_protected(place), PROTECTED_S, "a stop while Postgres is away")
+    await until(lambda: is_protected(place), PROTECTED_S, "a stop while Postgres is away", every_s=0.1)
     place.to_exchange.on_sent = None
     place.to_postgres.mend()
     await nothing_wrong(place)
@@ -78,7 +78,7 @@ async def test_cut_between_fill_and_stop_the_stored_stop_is_sent_all_the_same(pl
 
 async def test_restarted_under_a_position_the_stop_stays_and_entries_wait(place: Ground) -> None:
     await say(place, hold_ms=6_000)
-    await until(lambda: is_protected(place), PROTECTED_S, "a protected position")
+    await until(lambda: is_protected(place), PROTECTED_S, "a protected position", every_s=0.1)
     await asyncio.to_thread(place.postgres_server.kill)
     entries: list[bytes] = []
     place.to_exchange.on_sent = lambda chunk: entries.append(chunk) if chunk.startswith(ENTRY) else None
