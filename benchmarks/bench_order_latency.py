@@ -59,7 +59,7 @@ class Bench:
 
     async def executor(self) -> float:
         self._sent = asyncio.get_running_loop().create_future()
-        price = await self._ground.price(SYMBOL)
+        price = (await self._ground.market())[SYMBOL]
         started = time.perf_counter()
         await self._ground.say(SYMBOL, price, hold_ms=50, stop=0.01, target=0.02)
         sent: float = await asyncio.wait_for(self._sent, 10)

@@ -29,7 +29,7 @@ async def lane(seed: int, kills: int, fault_rate: float, logs: Path | None) -> O
     """Run one lane; its logs are kept in `logs` when something was wrong."""
     with tempfile.TemporaryDirectory(prefix="p95-") as name:
         folder = Path(name)
-        async with ground(folder, seed=seed, settings=PAPER) as place:
+        async with ground(folder, seed=seed) as place:
             outcome = await Campaign(place, seed=seed, kills=kills, fault_rate=fault_rate).run()
         if outcome.violations and logs is not None:
             _keep(folder, logs, seed)
@@ -55,7 +55,10 @@ def table(outcomes: Sequence[Outcome], seeds: Sequence[int], seconds: float) -> 
     drawn.add_row("trades", ", ".join(f"{kind} {n}" for kind, n in sorted(trades.items())))
     drawn.add_row("refused by", ", ".join(f"{gate} {n}" for gate, n in refused.most_common()))
     drawn.add_row("orders, fills", f"{sum(one.orders for one in outcomes)}, {sum(one.fills for one in outcomes)}")
-    drawn.add_row("faults of the exchange", str(sum(one.faults for one in outcomes)))
+    faults: Counter[str] = sum((one.faults for one in outcomes), Counter())
+    told = ", ".join(f"{kind} {n}" for kind, n in sorted(faults.items()))
+    drawn.add_row("faults of the exchange", f"{faults.total()}: {told}")
+    drawn.add_row("resumed by a person", str(sum(one.resumed for one in outcomes)))
     for label, stretches in (
         ("in operation", [naked for one in outcomes for naked in one.naked_operation]),
         ("across a kill", [naked for one in outcomes for naked in one.naked_crash]),
@@ -105,9 +108,6 @@ def main() -> int:
     parser.add_argument("--logs", type=Path, help="keep the logs of lanes with violations in this folder")
     return asyncio.run(_run(parser.parse_args()))
 
-
-# The exchange's own limit of requests would end most lives at the start; limits have tests of their own.
-PAPER: Final[dict[str, str]] = {}
 
 if __name__ == "__main__":
     sys.exit(main())

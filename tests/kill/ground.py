@@ -19,6 +19,7 @@ from sqlalchemy import text
 from phoenix95.common import keys
 from phoenix95.common.bus import connect as connect_redis
 from phoenix95.common.bus.append import append
+from phoenix95.common.bus.prices import write_prices
 from phoenix95.common.bus.symbols import add_symbol
 from phoenix95.common.events import Analysis, Quality
 from phoenix95.executor.ledger.connect import connect as connect_postgres
@@ -98,11 +99,18 @@ class Ground:
         await append(self.redis, keys.analysis(symbol, PARTITIONS), analysis)
         return analysis.id
 
-    async def price(self, symbol: str) -> float:
-        """The mark."""
-        answer = await self.http.get("/fapi/v1/premiumIndex", params={"symbol": symbol})
+    async def market(self) -> dict[str, float]:
+        """The marks by symbol; and tell them to Redis, as the feed would, so that the gates know a market."""
+        answer = await self.http.get("/fapi/v1/premiumIndex")
         answer.raise_for_status()
-        return float(answer.json()["markPrice"])
+        now = str(self.now_ms())
+        marks = {one["symbol"]: one["markPrice"] for one in answer.json()}
+        times = {"trade_time": now, "book_time": now, "mark_time": now}
+        told = {
+            symbol: {**times, **dict.fromkeys(("price", "bid", "ask", "mark"), marks[symbol])} for symbol in SYMBOLS
+        }
+        await write_prices(self.redis, told, PARTITIONS)
+        return {symbol: float(mark) for symbol, mark in marks.items()}
 
     async def signed(self, method: str, path: str, params: Mapping[str, str]) -> httpx.Response:
         """One signed request to the exchange, by hand."""
@@ -144,6 +152,11 @@ EXECUTOR_SETTINGS: Final = {
     "P95_EXECUTOR_RECV_WINDOW_MS": "4000",
     "P95_EXECUTOR_RECONCILE_MS": "1000",
     "P95_EXECUTOR_POLL_MS": "200",
+    # a test trades more than anybody should
+    "P95_EXECUTOR_STOP_COOLDOWN_MS": "0",
+    "P95_EXECUTOR_DUPLICATE_MS": "1",
+    "P95_EXECUTOR_MAX_ENTRIES_10S": "1000",
+    "P95_EXECUTOR_MAX_ENTRIES_MINUTE": "1000",
 }
 
 
@@ -255,6 +268,10 @@ def _start_paper(
         "P95_PAPER_BALANCE": str(BALANCE),
         "P95_PAPER_API_KEY": KEY,
         "P95_PAPER_API_SECRET": SECRET,
+        # restarts by the dozen use up what the exchange allows a minute; its limits have tests of their own
+        "P95_PAPER_LIMIT_WEIGHT": "1000000",
+        "P95_PAPER_LIMIT_ORDERS_10S": "1000000",
+        "P95_PAPER_LIMIT_ORDERS_1M": "1000000",
         **settings,
     }
     with (folder / "paper.log").open("ab") as log:

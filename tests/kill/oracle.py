@@ -130,7 +130,9 @@ def ledger_violations(
     ours = {(one["symbol"], one["trade_id"]): (one["quantity"], one["price"], one["fee"]) for one in fills}
     problems = [f"the ledger lacks fill {key}" for key in theirs.keys() - ours.keys()]
     problems += [f"the exchange knows no fill {key}" for key in ours.keys() - theirs.keys()]
-    problems += [f"fill {key}: {theirs[key]} there, {ours.get(key)} here" for key in theirs if theirs[key] != ours.get(key)]
+    problems += [
+        f"fill {key}: {theirs[key]} there, {ours.get(key)} here" for key in theirs if theirs[key] != ours.get(key)
+    ]
     stored = {one["client_id"]: one["state"] for one in intents}
     problems += [f"order {one} has no intent" for one in client_ids - stored.keys()]
     absent = {"ABSENT", "REJECTED", "EXPIRED", "CANCELED"}

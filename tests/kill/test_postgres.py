@@ -37,7 +37,7 @@ async def is_protected(place: Ground) -> bool:
 
 
 async def say(place: Ground, hold_ms: int = 1_000) -> str:
-    return await place.say(SYMBOL, await place.price(SYMBOL), hold_ms=hold_ms, live_ms=8_000)
+    return await place.say(SYMBOL, (await place.market())[SYMBOL], hold_ms=hold_ms, live_ms=8_000)
 
 
 async def nothing_wrong(place: Ground) -> None:
@@ -82,7 +82,7 @@ async def test_restarted_under_a_position_the_stop_stays_and_entries_wait(place:
     await asyncio.to_thread(place.postgres_server.kill)
     entries: list[bytes] = []
     place.to_exchange.on_sent = lambda chunk: entries.append(chunk) if chunk.startswith(ENTRY) else None
-    await place.say("XRPUSDT", await place.price("XRPUSDT"), hold_ms=500, live_ms=1_000)
+    await place.say("XRPUSDT", (await place.market())["XRPUSDT"], hold_ms=500, live_ms=1_000)
     for _ in range(15):
         await asyncio.sleep(0.1)
         assert await is_protected(place)
