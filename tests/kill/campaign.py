@@ -145,7 +145,8 @@ class Campaign:
                 continue
 
     async def _resume(self) -> None:
-        """A person who looks at what was halted, and lets it go on."""
+        """A person who looks at what was halted, and lets it go on; the exchange forgets how much was asked."""
+        await self._ground.http.post("/paper/v1/limits")
         engine = self._ground.engine
         for row in await self._ground.rows("select scope from ledger.control where mode <> 'RUN'"):
             await set_by_person(engine, row["scope"], "RUN", "looked at, all is well", "test")
@@ -176,6 +177,9 @@ class History(NamedTuple):
     algos: list[dict[str, Any]]
     trades: list[dict[str, Any]]
     faults: list[dict[str, Any]]
+    positions: list[dict[str, Any]]
+    open: list[int]
+    wallet: Decimal
 
     @property
     def ours(self) -> set[str]:
@@ -188,7 +192,10 @@ async def told(ground: Ground) -> History:
     answer = await ground.http.get("/paper/v1/book-keeping")
     answer.raise_for_status()
     books = answer.json()
-    return History(books["orders"], books["algos"], books["fills"], books["faults"])
+    return History(
+        books["orders"], books["algos"], books["fills"], books["faults"], books["positions"],
+        books["openOrders"] + books["openAlgos"], Decimal(books["wallet"]),
+    )  # fmt: skip
 
 
 async def judged(ground: Ground, history: History | None = None) -> list[str]:
@@ -200,11 +207,10 @@ async def judged(ground: Ground, history: History | None = None) -> list[str]:
     found += ledger_violations(there.trades, fills, intents, there.ours)
     unresolved = f"select client_id, state from ledger.intents where state not in {ENDED}"  # noqa: S608
     found += [f"unresolved intent {row}" for row in await ground.rows(unresolved)]
-    found += [f"held at the end: {one}" for one in await ground.venue.positions()]
-    found += [f"orphan at the end: {one}" for one in await ground.venue.open_conditionals(None)]
+    found += [f"held at the end: {one}" for one in there.positions]
+    found += [f"orphan at the end: {one}" for one in there.open]
     found += [f"still under way: {row}" for row in await ground.rows(ACTIVE)]
     result = (await ground.rows("select coalesce(sum(realized_pnl), 0) as result from ledger.positions"))[0]["result"]
-    wallet = (await ground.venue.account()).wallet
-    if wallet != Decimal(BALANCE) + result:
-        found.append(f"wallet {wallet}, but the ledger's result is {result}")
+    if there.wallet != Decimal(BALANCE) + result:
+        found.append(f"wallet {there.wallet}, but the ledger's result is {result}")
     return found
