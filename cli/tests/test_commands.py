@@ -253,3 +253,21 @@ def test_without_a_gateway_each_says_so_in_one_line(phoenix95, words, free_port)
     said = phoenix95(*words, "--url", f"http://127.0.0.1:{free_port}")
     assert (said.code, said.out, said.err.count("\n")) == (1, "", 1)
     assert f"the gateway at http://127.0.0.1:{free_port} cannot be reached" in said.err
+
+
+def test_why_trades_audit_and_report_of_a_running_system(phoenix95):
+    refused = phoenix95(
+        "trade", "--symbol", "BTCUSDT", "--side", "short", "--amount", "5", "--leverage", "50", "--json"
+    )
+    page = phoenix95("why", refused.json["command_id"])
+    assert page.code == 0, page.err
+    for word in ("BTCUSDT: refused", "leverage 50 exceeds 20", "decided: not accepted", "of the chain"):
+        assert word in page.out
+    assert max(map(len, page.out.splitlines())) <= 100
+    audit = phoenix95("audit", "--json")
+    assert {line["check"]: line["verdict"] for line in audit.json["lines"]} == dict.fromkeys(
+        ("chain", "facts", "decisions", "positions", "stops", "orders", "fills", "results"), "ok"
+    )
+    assert audit.code == 0
+    assert phoenix95("trades", "--csv").out.startswith("analysis_id,account,symbol,side,status,decided,")
+    assert phoenix95("report", "--json").json["tied"] is True

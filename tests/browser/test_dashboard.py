@@ -105,6 +105,18 @@ def test_everything_is_there_and_fits(opened: tuple[Page, Seen], system: System)
     assert seen.hosts == {system.state()["gateway_url"].split("/")[2]}, "something came from elsewhere"
 
 
+@pytest.mark.parametrize("opened", [PHONE], indirect=True, ids=["phone"])
+def test_a_decision_opens_its_story(opened: tuple[Page, Seen]) -> None:
+    page, seen = opened
+    page.locator("#decisions tr.picked a").first.click()
+    expect(page).to_have_title(re.compile("^why: "))
+    for heading in ("Decision", "Gates", "Requests", "Fills", "What happened"):
+        expect(page.get_by_role("heading", name=heading, exact=True)).to_be_visible()
+    expect(page.get_by_text("stop verified: protected").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"], "the page is wider than the screen"
+    assert seen.errors == []
+
+
 def test_it_lives(opened: tuple[Page, Seen]) -> None:
     page, _ = opened
     clock = page.locator("#clock")

@@ -35,7 +35,8 @@ def why(
 
 def show(console: Console, story: Told) -> None:
     """Print the page."""
-    tone = TONES.get(story["outcome"], BAD)
+    lost = float((story.get("trade") or {}).get("pnl") or 0) < 0
+    tone = BAD if lost else TONES.get(story["outcome"], BAD)
     decision, more = story["decision"], story["decision"].get("metadata") or {}
     console.print(facts(_decision(story, decision, more), f"{story['symbol']}: {story['outcome']}", tone))
     if market := _market(more):

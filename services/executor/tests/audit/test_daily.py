@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from phoenix95.common.errors import ConfigError
 from phoenix95.common.settings import Secret
-from phoenix95.executor.audit.commands import run_report
+from phoenix95.executor.audit.commands import run_audit, run_report
 from phoenix95.executor.audit.daily import as_text, report, tie
 from phoenix95.executor.config import ExecutorSettings
 from phoenix95.executor.ledger.daily import Day, Money
@@ -105,3 +106,28 @@ def test_the_command_says_by_its_exit_code_whether_it_ties(
         connection.execute(INCOME)
         assert run_report(day="2024-07-19", data=tmp_path) == 1  # income without fills
     assert "DIFFERS" in capsys.readouterr().out
+
+
+def test_the_audit_command_says_by_its_exit_code_what_it_found(
+    ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("P95_POSTGRES_URL", ledger_url)
+    for name, value in (("P95_EXCHANGE_REST_URL", "http://127.0.0.1:1"), ("P95_EXCHANGE_WS_URL", "ws://127.0.0.1:1")):
+        monkeypatch.setenv(name, value)
+    with psycopg.connect(ledger_url, autocommit=True) as connection:
+        connection.execute("INSERT INTO ledger.accounts (name, token) VALUES ('main', 'x')")
+        assert run_audit(data=tmp_path) == 0
+        assert "– skipped" in capsys.readouterr().out
+        monkeypatch.setenv("P95_REDIS_URL", "redis://127.0.0.1:1")
+        assert run_audit(data=tmp_path) == 2
+        assert "? not checked" in capsys.readouterr().out
+        connection.execute("UPDATE ledger.accounts SET audit_n = 1")
+        assert run_audit(data=tmp_path, as_json=True) == 1
+        said = capsys.readouterr()
+    assert json.loads(said.out)["verdict"] == "violation"
+    assert said.err.startswith("phoenix95 audit: VIOLATION, chain: the tail was cut off")
+    for wrong in ({"anchor": "1:nonsense"}, {"since": "yesterday"}, {"account": "nobody"}):
+        with pytest.raises(ConfigError, match=r"anchor|yesterday|nobody"):
+            run_audit(data=tmp_path, **wrong)
+    monkeypatch.setenv("P95_POSTGRES_URL", "postgresql://nobody@127.0.0.1:1/none")
+    assert run_audit(data=tmp_path) == 2

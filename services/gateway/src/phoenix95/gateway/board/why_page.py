@@ -17,7 +17,8 @@ BAD: Final = frozenset({"refused", "error", "poisoned", "failed", "expired"})
 
 def as_page(story: Story) -> str:
     """A whole HTML document; its style is `/static/why.css`."""
-    tone = "yes" if story.outcome in GOOD else "no" if story.outcome in BAD else ""
+    lost = story.trade is not None and (story.trade.pnl or 0) < 0
+    tone = "no" if story.outcome in BAD or lost else "yes" if story.outcome in GOOD else ""
     badge = f'<span class="tag {tone}">{story.outcome}</span>'
     parts = [
         f'<header><a href="/">Phoenix 95</a><h1>{escape(story.symbol)} {badge}</h1>',
@@ -92,7 +93,7 @@ def _decision(story: Story) -> list[tuple[str, str]]:
         ("stop, target", f"{number(one.stop_loss)}, {number(one.take_profit)}"),
         ("caused by", f"{more.cause or NONE}{f', as of {more.as_of}' if more.as_of else ''}"),
         ("request", one.request or NONE),
-        ("strategy, settings", f"{more.strategy or NONE}, {more.config or NONE}"),
+        ("strategy", f"{more.strategy or NONE}, {more.config or NONE}"),
         *((f"field {name}", text) for name, text in more.fields.items()),
     ]
 
