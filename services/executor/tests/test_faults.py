@@ -21,7 +21,7 @@ from phoenix95.common.events import Analysis, Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision, decide
 from phoenix95.executor.core.figures import Figures
-from phoenix95.executor.core.group import ExitReason, Fill, Group
+from phoenix95.executor.core.group import ExitReason, Fill, Group, with_intent
 from phoenix95.executor.core.intents import TERMINAL, Intent, Role, move
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import Bounds
@@ -29,7 +29,7 @@ from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.desk import Desk
 from phoenix95.executor.ports import Ports, VenueAccount, VenuePosition
 from phoenix95.executor.protocol.moves import advance
-from phoenix95.executor.protocol.remembering import Remembering
+from phoenix95.executor.protocol.remembering import Remembering, caught_up
 from phoenix95.executor.protocol.rescue import rescue
 
 D = Decimal
@@ -694,3 +694,75 @@ def test_stops_held_off_by_a_rate_limit_close_no_healthy_position(group: Group) 
     check(plan, venue, ledger)
     assert (ledger.reason, ledger.halted) == ("time_barrier", [])
     assert [stop.state for stop in ledger.stored.of("stop")][:4] == ["REJECTED"] * 4
+
+
+def entered_in(world: World, venue: MemoryVenue, ledger: MemoryLedger, ports: Ports) -> None:
+    while not ledger.stored.entry.filled:
+        finished(advance(ports, ledger.stored.trade.analysis_id))
+
+
+def test_nothing_but_stop_and_exit_is_signed_from_memory(group: Group) -> None:
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    memory = Remembering(ledger)
+    finished(memory.group(group.trade.analysis_id))
+    world.postgres_away = range(world.clock.ms, world.clock.ms + 60_000)
+    for role, allowed in (("entry", False), ("target", False), ("stop", True), ("exit", True)):
+        sent = move(group.of(role)[0], "SENT", signed_ms=START_MS, deadline_ms=START_MS)  # type: ignore[arg-type]
+        if allowed:
+            assert finished(memory.sign(sent, entry=False))
+        else:
+            with pytest.raises(TransientError):
+                finished(memory.sign(sent, entry=role == "entry"))
+    assert venue.trades == []
+
+
+def test_what_a_lost_commit_stored_is_not_taken_back(group: Group) -> None:
+    stop = move(group.of("stop")[0], "SENT", signed_ms=START_MS, deadline_ms=START_MS)
+    stored = with_intent(group, stop, START_MS)
+    assert caught_up(stored, group).intent(stop.client_id) == stop
+    assert caught_up(group, stored).intent(stop.client_id) == stop
+
+
+def test_a_fill_that_is_listed_late_with_a_lower_id_is_found(group: Group) -> None:
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ports = ports_of(world, venue, ledger)
+    entered_in(world, venue, ledger, ports)
+    whole = venue.trades.pop()
+    parts = [
+        msgspec.structs.replace(whole, trade_id=number, quantity=whole.quantity / 2, price=D(1_000))
+        for number in (5, 6)
+    ]
+    venue.trades.append(parts[1])
+    finished(advance(ports, group.trade.analysis_id, sync=True))
+    assert [fill.trade_id for fill in ledger.stored.fills] == [6]
+    venue.trades.append(parts[0])
+    finished(advance(ports, group.trade.analysis_id, sync=True))
+    assert ([fill.trade_id for fill in ledger.stored.fills], ledger.stored.fills_complete) == ([6, 5], True)
+
+
+async def test_a_quarantined_trade_is_rescued(group: Group) -> None:
+    """Its moves fail before the stop is there: the exchange is given one all the same."""
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ports = ports_of(world, venue, ledger)
+    entered_in(world, venue, ledger, ports)
+
+    async def broken() -> Modes:
+        raise KeyError("nobody thought of this")
+
+    async def held() -> tuple[VenuePosition, ...]:
+        return (
+            VenuePosition(
+                symbol="BTCUSDT", position_side="LONG", size=venue.position, entry_price=venue.price,
+                mark_price=venue.price, unrealized=D(0),
+            ),
+        )  # fmt: skip
+
+    ledger.modes, venue.positions = broken, held  # type: ignore[method-assign]
+    stop = asyncio.Event()
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        await Desk(ports_of(world, venue, ledger), tasks, stop).start(group.trade.analysis_id, "BTCUSDT").wait()
+        assert venue.covered()
+        stop.set()
