@@ -18,6 +18,7 @@ from phoenix95.paper.core.faultplan import (
     UserFaults,
 )
 from phoenix95.paper.core.limits import BAN_AFTER, BAN_S, Limits
+from phoenix95.paper.exchange import Exchange
 from phoenix95.paper.rest.faults import Faults
 
 ORDER = {"symbol": "BTCUSDT", "side": "BUY", "type": "MARKET", "quantity": "2"}
@@ -94,6 +95,10 @@ async def test_a_stop_that_vanishes_was_accepted_and_is_not_known(counter: Any) 
     assert (await counter.ask("GET", "/fapi/v1/algoOrder", clientAlgoId="s"))[1]["code"] == -2013
     status, again, _ = await counter.ask("POST", "/fapi/v1/algoOrder", **STOP, clientAlgoId="s")
     assert (status, again["algoId"]) == (200, answer["algoId"] + 1)
+    floor = counter.floor
+    floor.exchange.vanish(again["algoId"])
+    restarted = Exchange({"BTCUSDT": floor.exchange.markets["BTCUSDT"].spec}, floor.store, None, lambda: floor.ms)
+    assert restarted.place_algo({**STOP, "algoType": "CONDITIONAL"}).algo_id == again["algoId"] + 1
 
 
 async def test_a_skewed_clock_is_shown_and_asked_for_alike(counter: Any) -> None:

@@ -134,6 +134,8 @@ def test_a_jump_past_bankruptcy_costs_the_margin_and_no_more(floor: Any, isolate
     floor.exchange.mark(floor.ms)
     assert not list(floor.exchange.account.held())
     assert floor.exchange.account.wallet == wallet - margin
+    if isolated:
+        assert floor.exchange.records.all_fills()[-1].price == "98.8"  # 100.10 less its seventy-fifth part
 
 
 def test_a_margin_call_is_told_once_before(floor: Any) -> None:

@@ -184,12 +184,15 @@ async def test_what_rests_and_what_was_loosed_survives_a_kill(start_paper: Calla
     paper.http.post(f"{url}/paper/v1/price", params={"symbol": "BTCUSDT", "price": f"{last * 1.05:.1f}", "hold": 10**9})
     high = f"{last * 1.05:.1f}"
     await until(lambda: float(paper.get("/fapi/v1/ticker/price", symbol="BTCUSDT")["price"]) == float(high))
-    await asyncio.sleep(0.7)  # the market's own place is saved twice a second
     paper.http.post(f"{url}/paper/v1/chaos", json={"seed": 3, "rate": 0.5, "kinds": ["reject"]})
+    paper.get("/fapi/v1/ping")
+    await asyncio.sleep(0.7)  # the market's own place is saved twice a second
     books = paper.get("/paper/v1/book-keeping")
     paper.stop(signal.SIGKILL)
-    again = start_paper(**state)
-    assert again.get("/paper/v1/chaos")["seed"] == 3
+    names = ("SEED", "RATE", "KINDS")
+    faults = {f"P95_PAPER_FAULT_{name}": word for name, word in zip(names, ("3", "0.5", "reject"), strict=True)}
+    again = start_paper(**state, **faults)  # the same schedule goes on where it was
+    assert again.get("/paper/v1/chaos")["counts"] == {"GET /fapi/v1/ping": 1}
     again.http.delete(f"{again.rest}/paper/v1/chaos")
     after = again.get("/paper/v1/book-keeping")
     for name in ("wallet", "orders", "fills", "openOrders", "openAlgos", "positions", "naked"):
@@ -536,6 +539,7 @@ async def test_a_restarted_recording_waits_again_and_goes_on(
         ({"P95_PAPER_SOURCE": "live"}, "'live' is not synthetic"),
         ({"P95_PAPER_SYMBOLS": "BTCUSDT,nonsense"}, "P95_PAPER_SYMBOLS: 'nonsense' is not a symbol"),
         ({"P95_PAPER_SPEED": "0"}, "P95_PAPER_SPEED"),
+        ({"P95_PAPER_FAULT_KINDS": "nonsense"}, "P95_PAPER_FAULT_KINDS: 'nonsense' is none of"),
         ({"P95_PAPER_SPEEED": "1"}, "did you mean P95_PAPER_SPEED?"),
         ({"P95_PAPER_STATE": "/proc/nowhere/state.db"}, "P95_PAPER_STATE: cannot use /proc/nowhere/state.db"),
     ],
