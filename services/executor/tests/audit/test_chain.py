@@ -80,7 +80,7 @@ def test_a_tail_that_was_cut_off_leads_to_another_head() -> None:
 
 def test_no_two_records_share_their_bytes() -> None:
     one = link(BEGINNING, account="a", ts_ms=1, kind="bc", analysis_id="", body="d")
-    other = link(BEGINNING, account="ab", ts_ms=1, kind="c", analysis_id="", body="d")
+    other = link(BEGINNING, account="a", ts_ms=1, kind="b", analysis_id="c", body="d")
     assert one.hash != other.hash
 
 
