@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 P95_COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint format types arch unit e2e lock bench up down logs clean
+.PHONY: help demo test install lint format types arch unit e2e explore lock bench up down logs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ unit: install ## Unit and integration tests, on a real Redis and Postgres
 e2e: install ## The whole system as processes, and its dashboard in a browser
 	@scripts/system-packages --browser
 	@$(PY) -m pytest -q -n 2 --dist loadfile -m e2e tests cli $(PYTEST_ARGS)
+
+explore: install ## The order protocol under every placement of up to three faults (ARGS="--help"; takes long)
+	@$(PY) -m tests.explorer $(ARGS)
 
 lock: install ## Resolve the dependencies again: requirements/*.lock
 	@scripts/lock $(SERVICES)

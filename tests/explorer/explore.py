@@ -11,6 +11,7 @@ those behind a crash at the same place, and the sleeper wakes at each end that t
 
 import gc
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from tests.explorer.canon import Canon
@@ -48,13 +49,26 @@ class StopExploring(Exception):
 
 class Explorer:
     """Walks one scenario. `first_only`: raise StopExploring at the first violation. `sharing` False walks on with
-    every sleeper in the state instead of letting it wake at the ends; slower, and with every violation's whole path."""
+    every sleeper in the state instead of letting it wake at the ends; slower, and with every violation's whole path.
+    `shard` (k, n): only the placements whose first fault is the k-th of n; they need n times less memory, and together
+    they are all. `progress` is told the steps and distinct states so far."""
 
-    def __init__(self, executor: Executor, *, first_only: bool = False, sharing: bool = True) -> None:
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        first_only: bool = False,
+        sharing: bool = True,
+        shard: tuple[int, int] = (0, 1),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> None:
         self.executor = executor
         self.canon = Canon(executor.scenario.trades_late_ms)
         self.first_only = first_only
         self.sharing = sharing
+        self.progress = progress
+        self._shard = shard
+        self._firsts = 0
         self.steps = 0
         self._known: dict[Any, Found | None] = {}
         self._states: set[Any] = set()
@@ -92,6 +106,8 @@ class Explorer:
     def _step(self, state: State, script: Script, faults: int, *, clean: bool) -> Found:
         """The next step with the faults of `script`, and all that may follow with `faults` more."""
         self.steps += 1
+        if self.progress is not None and self.steps % 5_000 == 0:
+            self.progress(self.steps, len(self._states))
         step = self.executor.step(state, script)
         total = self._after(step, script, faults, clean=clean)
         if faults == 0:
@@ -101,6 +117,8 @@ class Explorer:
             if script and index <= script[-1][0]:
                 continue
             for fault in possible(effect.kind, index, woken=step.woken):
+                if clean and not self._mine():
+                    continue
                 tried = (*script, (index, fault))
                 if fault == "pause_before" and self.sharing:
                     found = self._paused(state, step, effect, tried, faults - 1)
@@ -110,6 +128,11 @@ class Explorer:
                     found = self._step(state, tried, faults - 1, clean=False)
                 tries.append(_later(found))
         return _sum(tries, faults)
+
+    def _mine(self) -> bool:
+        """Whether the next first fault of a placement belongs to this shard."""
+        self._firsts += 1
+        return self._firsts % self._shard[1] == self._shard[0]
 
     def _gone(self, state: State, step: Step, effect: Effect, script: Script, faults: int) -> Found:
         """The process dies or is stopped at an effect: the rest of the step does not happen."""
