@@ -5,9 +5,10 @@ from decimal import Decimal
 import pytest
 
 from phoenix95.executor.core.group import ExitReason
+from phoenix95.executor.core.intents import Intent
 from tests.explorer.executor import BOUNDS, Executor
 from tests.explorer.replay import Run, play
-from tests.explorer.scenarios import SCENARIOS
+from tests.explorer.scenarios import SCENARIOS, Scenario
 from tests.explorer.venue import SYMBOL
 
 BARRIER = "time barrier"
@@ -42,6 +43,16 @@ def test_three_refused_stops_close_the_position_and_halt_the_symbol() -> None:
 def test_a_stop_that_would_trigger_at_once_closes_the_position() -> None:
     ledger = played(BARRIER, {"venue.place:stop": "reject:-2021"}).state.ledger
     assert (ledger.ended, ledger.modes.symbols) == ("stop_loss", {})
+
+
+def test_too_many_requests_say_nothing_about_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are no refusals: it is tried again, and the position is not given up for them."""
+    stops = dict.fromkeys(("venue.place:stop", "venue.place:stop#2", "venue.place:stop#3"), "limited")
+    later = Scenario("stop hit later", ("stop_loss",), turns=((4_500, "stop"),))
+    run = play(Executor(later), stops)
+    assert (run.problem, run.state.ledger.ended, run.state.ledger.modes.symbols) == (None, "stop_loss", {})
+    monkeypatch.setattr(Intent, "refused", property(lambda one: one.state == "REJECTED"))
+    assert play(Executor(later), stops).state.ledger.modes.symbols == {SYMBOL: "HALT"}
 
 
 def test_an_error_while_asking_is_not_an_answer() -> None:

@@ -1,4 +1,4 @@
-"""The order protocol under every single fault at every effect, and under sampled pairs and triples.
+"""The order protocol in chosen situations; `tests/explorer` has it under every placement of faults.
 
 The protocol is the real one; its ports are in memory. After each run: at most one entry was executed, nothing is
 held, nothing is open, the ledger's fills are the exchange's, every intent is resolved, and no position was without a
@@ -7,7 +7,6 @@ listed stop for longer than allowed.
 
 import asyncio
 import itertools
-import random
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -37,9 +36,6 @@ START_MS = 1_721_347_200_000
 BOUNDS = Bounds(naked_ms=5_000, margin_ms=2_000)
 WINDOW_MS = 3_000
 RESTART_MS = 500
-WRITE_FAULTS = ("crash_before", "crash_after", "error_before", "error_after")
-READ_FAULTS = ("crash_before", "error_before")
-SEND_FAULTS = ("crash_before", "crash_after", "lost", "timeout", "late", "reject", "limited")
 
 
 class Crash(BaseException):
@@ -416,12 +412,6 @@ def group(an_analysis: Callable[..., Analysis], surroundings: dict[str, Any]) ->
     return decision.group
 
 
-def faults_for(kind: str) -> tuple[str, ...]:
-    if kind in ("read", "set"):
-        return READ_FAULTS
-    return SEND_FAULTS if kind == "send" else WRITE_FAULTS
-
-
 SCENARIOS = (stop_is_hit, target_is_hit, nothing_is_hit)
 REASONS = {"stop_is_hit": "stop_loss", "target_is_hit": "take_profit", "nothing_is_hit": "time_barrier"}
 
@@ -432,30 +422,6 @@ def test_without_a_fault_the_trade_is_entered_protected_and_closed(group: Group,
     check({}, venue, ledger)
     assert (ledger.stored.trade.stage, ledger.reason) == ("CLOSED", REASONS[scenario.__name__])
     assert venue.naked_max_ms < 200
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_every_single_fault_at_every_effect(group: Group, scenario: Scenario) -> None:
-    clean, *_ = play(group, {}, scenario)
-    for index, kind in enumerate(clean.kinds):
-        for fault in faults_for(kind):
-            plan = {index: fault}
-            check(plan, *play(group, plan, scenario)[1:])
-
-
-@pytest.mark.parametrize("scenario", SCENARIOS)
-@pytest.mark.parametrize("faults", [2, 3])
-def test_sampled_combinations_of_faults(group: Group, scenario: Scenario, faults: int) -> None:
-    chance = random.Random(95 + faults)
-    for _ in range(60):
-        plan: dict[int, str] = {}
-        for _ in range(faults):
-            world, *_ = play(group, plan, scenario)  # the effects behind a fault are not those of the clean run
-            later = [index for index in range(len(world.kinds)) if index > max(plan, default=-1)]
-            if later:
-                index = chance.choice(later[:40])
-                plan[index] = chance.choice(faults_for(world.kinds[index]))
-        check(plan, *play(group, plan, scenario)[1:])
 
 
 def test_three_refused_stops_close_the_position_and_halt_the_symbol(group: Group) -> None:
