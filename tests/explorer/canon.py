@@ -11,10 +11,12 @@ from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.group import Group, Trade
 from phoenix95.executor.core.intents import Intent
 from phoenix95.executor.core.plan import REFUSED_PAUSE_MAX_MS
+from phoenix95.executor.core.protection import FAILURES_MAX, MOVE_PAUSE_MS
 from tests.explorer.executor import BOUNDS, WINDOW_MS
 from tests.explorer.world import START_MS, Exchange, Memory, State, Zombie, replace
 
 FAR_MS = 600_000
+MOVES_PAUSE_MAX_MS = 2**FAILURES_MAX * MOVE_PAUSE_MS
 
 
 class Canon:
@@ -138,10 +140,13 @@ class Canon:
                 group.entry.state == "PLANNED",
                 [one.deadline_ms for one in group.intents if one.state == "SENT" and one.deadline_ms is not None],
                 [one.updated_ms for one in group.intents if one.state == "REJECTED"],
+                [one.updated_ms for one in group.of("stop") if one.state in ("REJECTED", "ABSENT", "EXPIRED")]
+                if group.trade.options.breakeven_r is not None
+                else [],
             )
             known = group, bare
             self._groups[id(group)] = known
-        number, waiting, deadlines, refusals = known[1]
+        number, waiting, deadlines, refusals, moves = known[1]
         trade = group.trade
         left_ms = None if trade.opened_ms is None else trade.opened_ms + trade.hold_ms - now_ms
         return (
@@ -151,6 +156,7 @@ class Canon:
             None if trade.naked_since_ms is None else min(BOUNDS.naked_ms + 1, now_ms - trade.naked_since_ms),
             tuple([max(-BOUNDS.margin_ms - 1, one - now_ms) for one in deadlines]),
             tuple([min(REFUSED_PAUSE_MAX_MS, now_ms - one) for one in refusals]),
+            tuple([min(MOVES_PAUSE_MAX_MS, now_ms - one) for one in moves]),
         )
 
     def _intent(self, intent: Intent) -> int:
@@ -163,7 +169,7 @@ class Canon:
                 updated_ms=0,
                 average_price=None,
                 reason=None,
-                venue_id=None,
+                venue_id=intent.venue_id and "",
                 filled_ms=None,
             )
             known = intent, self._number(bare)

@@ -181,7 +181,11 @@ class Executor:
             if await self.ledger.offsets() == ENTRY:
                 return await self._active(replace(process, phase="idle"))
             accepted = await take(
-                self.ports, STREAM, self._entries, standing=Standing(ACCOUNT.told(now_ms), None), limits=Limits()
+                self.ports,
+                STREAM,
+                self._entries,
+                standing=Standing(ACCOUNT.told(now_ms), None),
+                limits=Limits(wishes=self.scenario.wishes),
             )
             return replace(process, phase="drive" if accepted else "read")
         step = await advance(self.ports, ANALYSIS_ID, sync=process.sync, taken_over=process.taken_over)

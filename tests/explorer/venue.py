@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from phoenix95.common.errors import OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.executor.core.group import Fill
-from phoenix95.executor.core.intents import CONDITIONAL, Intent, Role
+from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.plan import stored_with_entry
 from phoenix95.executor.core.sizing import Bracket, Rules
@@ -24,7 +24,7 @@ RULES: Final = Rules(
     symbol=SYMBOL, trading=True, price_tick=D("0.1"), quantity_step=D("0.001"), quantity_min=D("0.001"),
     quantity_max=D(120), notional_min=D(5),
 )  # fmt: skip
-PRICES: Final = {None: D(1_000), "stop": D(990), "target": D(1_020)}
+PRICES: Final = {None: D(1_000), "stop": D(990), "target": D(1_020), "near": D(1_010)}
 FEE: Final = D("0.01")  # of each fill, in USDT
 
 
@@ -69,14 +69,14 @@ class MemoryVenue:
             try:
                 if due.what == "cancel":
                     self._cancel(due.intent.client_id)
-                elif due.intent.role in CONDITIONAL:
+                elif due.intent.conditional:
                     self._accept_conditional(due.intent)
                 else:
                     self._accept(due.intent)
             except (VenueRejected, OutcomeUnknown):
                 return
-        elif due.what in ("stop", "target"):
-            if self.truth.crossed is None:
+        elif due.what in ("stop", "target", "near"):
+            if self.truth.crossed in (None, "near"):
                 self.put(crossed=due.what)
                 self.trigger(due.what)
         elif due.what == "rest":
@@ -90,7 +90,7 @@ class MemoryVenue:
     def trigger(self, role: str) -> None:
         """The price went through a trigger: every open order of that role becomes a market order."""
         for client_id, algo in list(self.truth.algos.items()):
-            if algo.state != "OPEN" or client_id[3] != role[0]:
+            if algo.state != "OPEN" or not self._hit(client_id, role):
                 continue
             quantity = min(algo.quantity, self.truth.position)
             if quantity == 0:
@@ -98,6 +98,14 @@ class MemoryVenue:
                 continue
             order = self.fill(self.scenario.closing, self.scenario.take(role, quantity), f"made-{client_id}", quantity)
             self._put_algo(replace(algo, state="TRIGGERED", order=order))
+
+    def _hit(self, client_id: str, crossed: str) -> bool:
+        """Whether an order's trigger is where the price went through: `near` is the nearest of several targets."""
+        group = self.world.state.ledger.group
+        row = next((one for one in group.intents if one.client_id == client_id), None) if group else None
+        if crossed == "near":
+            return row is not None and (row.role, row.slot) == ("target", 0)
+        return client_id[3] == crossed[0]
 
     def fill(self, side: Any, filled: Decimal, client_id: str, asked: Decimal, *, stays: bool = False) -> Report:
         """An order of `asked` is filled by `filled`; the rest expires, or is filled later when it `stays`."""
@@ -176,7 +184,7 @@ class MemoryVenue:
         truth = self.truth
         if intent.client_id in truth.algos:
             raise OutcomeUnknown("-4116: clientAlgoId is duplicated")
-        if truth.crossed == intent.role:
+        if truth.crossed is not None and self._hit(intent.client_id, truth.crossed):
             raise VenueRejected(-2021, "Order would immediately trigger.")
         algo = ConditionalReport(
             venue_id=f"algo-{intent.client_id}", client_id=intent.client_id, symbol=intent.symbol, state="OPEN",
@@ -210,7 +218,7 @@ class MemoryVenue:
             self.receive(intent)
             return accept(intent)
 
-        kind = "send_conditional" if intent.conditional else f"send_{intent.role}"
+        kind = "send_conditional" if intent.conditional else "send_entry" if intent.role == "entry" else "send_exit"
         return await self.world.effect(f"venue.place:{intent.role}", kind, apply, intent, lambda: self.receive(intent))
 
     async def place(self, intent: Intent) -> Report:
