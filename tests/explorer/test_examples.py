@@ -78,6 +78,14 @@ def test_a_stopped_executor_that_sends_when_it_wakes_is_no_second_entry(fault: s
     assert run.state.ledger.ended == expected
 
 
+def test_a_trade_is_not_closed_over_what_is_only_remembered() -> None:
+    """Found with three faults: the stop that an earlier process sent from memory stayed unsigned for ever."""
+    faults = {"ledger.sign:stop": "away", "ledger.save_fills#2": "crash_after", "ledger.record#2": "error"}
+    group = played("stop hit at once", faults).state.ledger.group
+    assert group is not None
+    assert [one.state for one in group.of("stop")] == ["FILLED"]
+
+
 def test_a_decision_whose_commit_lost_its_reply_is_one_decision() -> None:
     run = played(BARRIER, {"ledger.decide": "no_reply"})
     assert (run.state.exchange.entries, run.state.exchange.position) == (1, Decimal(0))

@@ -163,10 +163,12 @@ class Remembering:
         self._known[trade.analysis_id] = msgspec.structs.replace(known, trade=trade)
 
     async def failed(self, analysis_id: str, reason: str, now_ms: int) -> None:
+        await self._pay(analysis_id)
         await self._ledger.failed(analysis_id, reason, now_ms)
         self._known.pop(analysis_id, None)
 
     async def finish(self, group: Group, reason: ExitReason, now_ms: int) -> None:
+        await self._pay(group.trade.analysis_id)  # what is only remembered would be closed over
         await self._ledger.finish(group, reason, now_ms)
         self._known.pop(group.trade.analysis_id, None)
 
