@@ -113,6 +113,25 @@ def test_strangers_by_the_symbols_policy(held: Group) -> None:
     ]  # fmt: skip
 
 
+def test_our_own_leftover_stays_while_it_may_be_all_that_protects_a_position(held: Group) -> None:
+    """The ledger was lost: the positions are strangers, and the stops of their former trades are leftovers."""
+
+    def told(truth: Truth, *groups: Group) -> list[str]:
+        return [one.action for one in found(truth, *groups) if one.kind == "leftover_order"]
+
+    stops = (order("p95s0", "XRPUSDT", side="BUY", position_side="SHORT"), order("p95s1", "ETHUSDT"))
+    bare = Truth(positions=(position("XRPUSDT", "-3"), position("ETHUSDT", "2")), orders=stops)
+    assert told(bare) == ["tell", "tell"]  # by their policies, nobody else protects the one or the other
+    one_way = order("p95s0", side="SELL", position_side="BOTH", reduces=True)
+    assert told(Truth(positions=(position(),), orders=(one_way,))) == ["tell"]
+    assert told(Truth(positions=(position(),), orders=(msgspec.structs.replace(one_way, reduces=False),))) == ["cancel"]
+    assert told(Truth(positions=(position(amount="-1"),), orders=(order("p95s0"),))) == ["cancel"]  # of the other side
+    extra = (order(held.of("stop")[0].client_id), order("p95s9"))
+    assert told(agreeing(held, orders=extra), held) == ["cancel"]  # another stop covers it
+    naked = with_intent(held, move(held.of("stop")[0], "CANCELED"), NOW_MS)
+    assert told(agreeing(held, orders=(order("p95s9"),)), naked) == ["tell"]  # until its new one is seen
+
+
 def test_settings_that_a_person_changed(held: Group) -> None:
     changed = {"BTCUSDT": Config(symbol="BTCUSDT", leverage=20, isolated=False)}
     kinds = [(one.kind, one.ledger, one.exchange) for one in found(agreeing(held, configs=changed, hedged=False), held)]

@@ -126,6 +126,18 @@ async def test_a_list_that_does_not_come_is_not_an_empty_list(stub: Stub, venue:
             await ask
 
 
+async def test_orders_of_others_that_nobody_can_read_do_not_hide_our_stop(stub: Stub, venue: Binance) -> None:
+    ours = {"algoId": 1, "clientAlgoId": "p95s-1", "symbol": "BTCUSDT", "algoStatus": "NEW", "quantity": "0.2"}
+    whole = {**ours, "algoId": 2, "clientAlgoId": "web_1", "quantity": None}  # closePosition: no quantity is told
+    unknown = {**ours, "algoId": 3, "clientAlgoId": "web_2", "algoStatus": "WORKING"}
+    stub.say("GET", "/fapi/v1/openAlgoOrders", 200, [whole, ours, unknown])
+    (found,) = await venue.open_conditionals("BTCUSDT")
+    assert found.client_id == "p95s-1"
+    stub.only("GET", "/fapi/v1/openAlgoOrders", 200, [{**ours, "quantity": None}])
+    with pytest.raises(TransientError):  # ours, and not understood: no answer, not an absence
+        await venue.open_conditionals("BTCUSDT")
+
+
 async def test_wrong_time_is_heard_of(stub: Stub, requests: Requests, venue: Binance, an_intent: Make) -> None:
     heard: list[int] = []
     requests.refused.append(heard.append)

@@ -102,7 +102,8 @@ def compare(
         for place, one in sorted(places.items())
         if place not in explained and policy.of(one.symbol) != "ignore"
     ]
-    found += _of_orders(truth.orders, known, policy)
+    covered = {(one.trade.symbol, one.trade.position_side) for one in active if one.protected}
+    found += _of_orders(truth.orders, known, policy, bare=places.keys() - covered)
     found += _of_settings(truth, active, wanted)
     return tuple(found)
 
@@ -141,7 +142,11 @@ def _stranger(position: Held, policy: Foreign) -> Finding:
     )
 
 
-def _of_orders(orders: Iterable[Resting], known: tuple[Group, ...], policy: Policy) -> list[Finding]:
+def _of_orders(
+    orders: Iterable[Resting], known: tuple[Group, ...], policy: Policy, *, bare: set[tuple[str, str]]
+) -> list[Finding]:
+    """`bare` are the places that are held and that no stop of an active trade covers. What of ours reduces there may
+    be all that protects them (the ledger is a new one, or an adoption has not come to its stop yet): it stays."""
     intents = [one for group in known for one in group.intents]
     wanted = {one.client_id for one in intents if one.state not in TERMINAL}
     made = {one.order_id for one in intents}  # the plain order that a trigger made has an id of its own
@@ -154,7 +159,8 @@ def _of_orders(orders: Iterable[Resting], known: tuple[Group, ...], policy: Poli
             continue
         kind: Kind = "leftover_order" if ours else "foreign_order"
         words = f"{order.kind} {order.side} {plain(order.quantity)} {order.client_id}"
-        action: Action = "cancel" if ours else "tell"
+        guards = not order.can_open and (order.symbol, "LONG" if order.side == "SELL" else "SHORT") in bare
+        action: Action = "cancel" if ours and not guards else "tell"
         found.append(
             Finding(
                 kind=kind, symbol=order.symbol, client_id=order.client_id, ledger="nothing", exchange=words,

@@ -10,6 +10,7 @@ from phoenix95.common.money import plain
 from phoenix95.executor.core.group import Fill
 from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.core.observe import ConditionalReport, Report
+from phoenix95.executor.core.reconcile import OUR_PREFIX
 from phoenix95.executor.core.sizing import Bracket, Rules
 from phoenix95.executor.ports import VenueAccount, VenuePosition
 from phoenix95.executor.venue.budget import Urgency
@@ -142,8 +143,8 @@ class Binance:
     async def open_conditionals(self, symbol: str | None) -> tuple[ConditionalReport, ...]:
         wanted = {} if symbol is None else {"symbol": symbol}
         answer = await self._ask("fapiPrivateGetOpenAlgoOrders", wanted, self._looking(symbol))
-        found: list[AlgoOrder] = decoded(list[AlgoOrder], _listed(answer), "open algo orders")
-        return tuple(one.report() for one in found)
+        rows: list[dict[str, Any]] = decoded(list[dict[str, Any]], _listed(answer), "open algo orders")
+        return tuple(found for row in rows if (found := _of_row(row)) is not None)
 
     async def fills(self, symbol: str, *, since_ms: int, after_id: int | None) -> tuple[Fill, ...]:
         params: dict[str, Any] = {"symbol": symbol, "limit": FILLS_PAGE}
@@ -260,6 +261,17 @@ def _understood(kind: type[T], answer: Any) -> T:
         return decoded(kind, answer, "a sent order")
     except TransientError as error:
         raise OutcomeUnknown(str(error)) from error
+
+
+def _of_row(row: dict[str, Any]) -> ConditionalReport | None:
+    """None for an order of others that cannot be understood: it must not hide our stops. One of ours is no answer."""
+    try:
+        found: AlgoOrder = decoded(AlgoOrder, row, "open algo order")
+        return found.report()
+    except TransientError:
+        if str(row.get("clientAlgoId", "")).startswith(OUR_PREFIX):
+            raise
+        return None
 
 
 def _listed(answer: Any) -> Any:
