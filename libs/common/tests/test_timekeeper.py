@@ -192,6 +192,26 @@ async def test_keep_measures_again_and_says_once_that_the_exchange_is_away() -> 
     assert closed == [True]
 
 
+async def test_the_first_measurement_pays_for_the_connection_and_is_bettered_at_once() -> None:
+    exchange, stop = Exchange(), asyncio.Event()
+    exchange.there_ms = exchange.back_ms = 250
+
+    async def fetch() -> Reading:
+        reading = await exchange.fetch()
+        exchange.there_ms = exchange.back_ms = 5
+        return reading
+
+    clock = ExchangeClock(fetch, every_s=3_600, boot_ns=exchange.boot_ns)
+    keeping = asyncio.create_task(clock.keep(stop))
+    for _ in range(100):  # turns of the loop, not time
+        await asyncio.sleep(0)
+    uncertainty = clock.uncertainty_ms()
+    assert uncertainty is not None
+    assert uncertainty < 10
+    stop.set()
+    await keeping
+
+
 async def test_doubt_makes_it_measure_again_at_once_but_not_endlessly() -> None:
     exchange, stop = Exchange(), asyncio.Event()
     clock = ExchangeClock(exchange.fetch, every_s=3_600, boot_ns=exchange.boot_ns)

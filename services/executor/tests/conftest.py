@@ -1,7 +1,10 @@
 """Examples of the executor's structs, to be changed by keyword."""
 
-from collections.abc import Callable
+import itertools
+import os
+from collections.abc import Callable, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -12,8 +15,38 @@ from phoenix95.executor.core.candidate import Book, Candidate, candidate
 from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.market import Market
 from phoenix95.executor.core.sizing import Bracket, Rules
+from phoenix95.executor.ledger.migrate import upgrade
+from tests.kill.nursery import Forks
 
 NOW_MS = 1_721_347_200_000
+_numbers = itertools.count(1)
+
+
+@pytest.fixture(scope="session")
+def ledger_template(postgres_server: Any) -> Iterator[str]:
+    """A migrated database, made once; tests get copies."""
+    name = f"ledger_template_{os.getpid()}"
+    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE template0")
+    upgrade(postgres_server.url(name))
+    yield name
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def forks(server_folder: Path) -> Iterator[Forks]:
+    """Starts executors and paper exchanges in a moment."""
+    made = Forks(server_folder / "nursery.log")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ledger_url(postgres_server: Any, ledger_template: str) -> Iterator[str]:
+    """A database of the test's own, with the tables of schema ledger and nothing in them."""
+    name = f"ledger_{os.getpid()}_{next(_numbers)}"
+    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE {ledger_template}")
+    yield postgres_server.url(name)
+    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

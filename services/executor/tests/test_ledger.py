@@ -61,14 +61,8 @@ class Opened(msgspec.Struct):
 
 
 @pytest.fixture
-def migrated(postgres_url: str) -> str:
-    upgrade(postgres_url)
-    return postgres_url
-
-
-@pytest.fixture
-async def opened(migrated: str) -> AsyncIterator[Opened]:
-    engine = connect(migrated)
+async def opened(ledger_url: str) -> AsyncIterator[Opened]:
+    engine = connect(ledger_url)
     ownership = await take(engine, "main", stop=asyncio.Event())
     writer = Writer(engine, "main", ownership.token, lambda: None)
     yield Opened(ownership, writer, PostgresLedger(writer), Outbox(engine, "main"))
@@ -118,8 +112,8 @@ def fill(trade_id: int, side: str, price: str, order_id: str) -> Fill:
     )  # fmt: skip
 
 
-async def test_the_migrations_make_exactly_the_models(migrated: str) -> None:
-    engine = connect(migrated)
+async def test_the_migrations_make_exactly_the_models(ledger_url: str) -> None:
+    engine = connect(ledger_url)
     async with engine.connect() as connection:
         differences = await connection.run_sync(
             lambda sync: compare_metadata(
@@ -138,8 +132,8 @@ async def test_the_migrations_make_exactly_the_models(migrated: str) -> None:
     assert differences == []
 
 
-def test_migrating_twice_changes_nothing(migrated: str) -> None:
-    upgrade(migrated)
+def test_migrating_twice_changes_nothing(ledger_url: str) -> None:
+    upgrade(ledger_url)
 
 
 def test_a_wrong_address_does_not_show_its_password() -> None:

@@ -6,10 +6,7 @@ The test plays the engine: it writes analyses. Afterwards the exchange's own lis
 import asyncio
 import hmac
 import os
-import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from decimal import Decimal
@@ -41,6 +38,7 @@ from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
+from tests.kill.nursery import Fork, Forks
 
 D = Decimal
 SYMBOLS = ("BTCUSDT", "ETHUSDT", "BNBUSDT", "ADAUSDT", "XRPUSDT")
@@ -53,12 +51,12 @@ START_S = 30.0
 class Stand:
     """One paper exchange, one Redis, one Postgres, and executors that are started and killed."""
 
-    def __init__(self, folder: Path, redis_url: str, postgres_url: str, port: Callable[[], int]) -> None:
-        self.folder = folder
+    def __init__(self, forks: Forks, folder: Path, redis_url: str, postgres_url: str, port: Callable[[], int]) -> None:
+        self.forks, self.folder = forks, folder
         self.redis_url, self.postgres_url = redis_url, postgres_url
         self.rest, self.ws, self.paper_ops, self.ops = (port() for _ in range(4))
         self.port = port
-        self.processes: list[subprocess.Popen[bytes]] = []
+        self.processes: list[Fork] = []
         self.redis = connect_redis(redis_url, name="test")
         self.engine = connect_postgres(postgres_url)
         self.http = httpx.AsyncClient(base_url=self.url, trust_env=False, timeout=10)
@@ -75,13 +73,10 @@ class Stand:
     def _now_ms(self) -> int:
         return int(time.time() * 1000 + self.offset_ms)
 
-    def spawn(self, name: str, *words: str, env: dict[str, str]) -> subprocess.Popen[bytes]:
-        log = (self.folder / f"{name}.log").open("ab")
-        process = subprocess.Popen(
-            [sys.executable, "-m", f"phoenix95.{name}", *words],
-            env={"PATH": os.environ["PATH"], "P95_LOG_FORMAT": "json", **env}, stdout=log, stderr=log,
-        )  # fmt: skip
-        log.close()
+    def spawn(self, name: str, *words: str, env: dict[str, str]) -> Fork:
+        process = self.forks.start(
+            name, words, {"PATH": os.environ["PATH"], "P95_LOG_FORMAT": "json", **env}, self.folder / f"{name}.log"
+        )
         self.processes.append(process)
         return process
 
@@ -104,7 +99,7 @@ class Stand:
         self.offset_ms = reading["serverTime"] - time.time() * 1000
         return bool(reading["rate"])
 
-    def executor(self, *words: str, ops: int | None = None, **extra: str) -> subprocess.Popen[bytes]:
+    def executor(self, *words: str, ops: int | None = None, **extra: str) -> Fork:
         return self.spawn(
             "executor", *words,
             env={
@@ -114,6 +109,8 @@ class Stand:
                 "P95_EXECUTOR_API_KEY": KEY, "P95_EXECUTOR_API_SECRET": SECRET,
                 "P95_EXECUTOR_RECV_WINDOW_MS": str(RECV_WINDOW_MS), "P95_EXECUTOR_RECONCILE_MS": "1000",
                 "P95_EXECUTOR_POLL_MS": "200", "P95_EXECUTOR_HTTP_PORT": str(ops or self.ops),
+                # a busy machine answers late, which is no reason to refuse here
+                "P95_EXECUTOR_MAX_CLOCK_UNCERTAINTY_MS": "2000",
                 # the same few symbols are entered again and again here, with stops that are to be hit
                 "P95_EXECUTOR_DUPLICATE_MS": "0", "P95_EXECUTOR_STOP_COOLDOWN_MS": "0",
                 "P95_EXECUTOR_MIN_STOP_PERCENT": "0.0001", "P95_EXECUTOR_MIN_STOP_TICKS": "1",
@@ -129,7 +126,7 @@ class Stand:
         except httpx.HTTPError:
             return False
 
-    async def start_executor(self, **extra: str) -> subprocess.Popen[bytes]:
+    async def start_executor(self, **extra: str) -> Fork:
         process = self.executor(**extra)
 
         async def ready() -> bool:
@@ -174,7 +171,7 @@ class Stand:
         analysis = make(
             **{
                 "id": f"test-{symbol}-{self.count}", "symbol": symbol, "cause": f"{now_ms}-{self.count}",
-                "ts": now_ms, "expires_at": now_ms + changes.pop("live_ms", 3_000),
+                "ts": now_ms, "expires_at": now_ms + changes.pop("live_ms", 10_000),
                 "price": price, "stop_loss": price * (1 - sign * stop), "take_profit": price * (1 + sign * target),
                 **changes,
             }
@@ -288,17 +285,16 @@ def ports(free_port: int) -> Callable[[], int]:
 
 @pytest.fixture
 async def stand(
-    tmp_path: Path, make_redis: Callable[..., Any], postgres_url: str, ports: Callable[[], int]
+    forks: Forks, tmp_path: Path, make_redis: Callable[..., Any], ledger_url: str, ports: Callable[[], int]
 ) -> AsyncIterator[Stand]:
     rules = f"user executor on >{SECRET} resetkeys resetchannels -@all {user_rules('executor')}"
     redis = make_redis(acl=f"user default on nopass ~* &* +@all\n{rules}\n")
-    made = Stand(tmp_path, redis.url, postgres_url, ports)
+    made = Stand(forks, tmp_path, redis.url, ledger_url, ports)
     made.redis_server = redis
     try:
         for symbol in SYMBOLS:
             await add_symbol(made.redis, symbol)
         await made.start_paper()
-        assert made.executor("migrate").wait(30) == 0
         yield made
     finally:
         await made.close()
@@ -551,65 +547,6 @@ async def test_wrong_keys_are_named_and_without_redis_a_trade_is_closed_all_the_
     await stand.until_trade(name, "CLOSED", 30)
     assert not await stand.ready()
     await stand.check()
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(240)
-async def test_killed_at_random_moments_it_never_doubles_an_entry_or_forgets_a_position(
-    stand: Stand, an_analysis: Make
-) -> None:
-    chance = random.Random(95)
-    said: list[str] = []
-    for round_ in range(12):
-        process = await stand.start_executor()
-        said += [
-            await stand.say(
-                an_analysis, symbol, hold_ms=chance.choice((400, 1_500, 4_000)), stop=0.001, leverage=10, live_ms=6_000
-            )
-            for symbol in chance.sample(SYMBOLS, 4)
-        ]
-        if round_ % 2:  # between the decision and the protection
-
-            async def some_sent(known: int = len(await stand.rows("select 1 from ledger.trades"))) -> bool:
-                return len(await stand.rows("select 1 from ledger.trades")) > known
-
-            for _ in range(250):  # five seconds; gates may refuse what a slow recovery let wait: see the count below
-                if await some_sent():
-                    break
-                await asyncio.sleep(0.02)
-        await asyncio.sleep(chance.uniform(0.0, 0.4))
-        process.kill()
-        process.wait()
-    await stand.start_executor()
-
-    async def naked() -> set[str]:
-        covered = {
-            (order.symbol, order.quantity)
-            for order in await stand.venue.open_conditionals(None)
-            if order.client_id.startswith("p95s")
-        }
-        return {one.symbol for one in await stand.venue.positions() if (one.symbol, one.size) not in covered}
-
-    async def all_covered() -> bool:
-        return not await naked()
-
-    await until(all_covered, 20, "every position to be protected")
-
-    async def all_over() -> bool:
-        decided = (await stand.rows("select count(*) as n from ledger.signals"))[0]["n"]
-        active = await stand.rows("select 1 from ledger.trades where status in ('pending', 'filled')")
-        return decided == len(said) and not active
-
-    await until(all_over, 60, "all trades to be over")
-    await stand.check()
-    closed = await stand.rows("select 1 from ledger.trades where status = 'closed'")
-    assert len(closed) >= 5, await stand.rows("select reason, count(*) from ledger.signals group by 1")
-    await until_published(stand)
-    entries = await tail(stand.redis, keys.ORDER, 10_000)
-    events = [order_decoder.decode(fields[b"d"]) for _, fields in entries]
-    decided = [event.analysis_id for event in events if isinstance(event, Decided)]
-    assert sorted(decided) == sorted(said)
-    assert len({entry_id for entry_id, _ in entries}) == len(entries)
 
 
 async def test_a_manual_trade_is_entered_once_and_what_is_too_late_is_not(stand: Stand) -> None:

@@ -15,7 +15,6 @@ from phoenix95.executor.core.figures import Told
 from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.plan import Bounds
 from phoenix95.executor.ledger.connect import connect
-from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.ownership import take as own
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
@@ -40,14 +39,8 @@ CASES: list[tuple[bytes | None, tuple[bool | None, float | None]]] = [
 ]
 
 
-@pytest.fixture
-def migrated(postgres_url: str) -> str:
-    upgrade(postgres_url)
-    return postgres_url
-
-
-async def test_a_row_tells_what_the_stamps_told(migrated: str, an_analysis: Callable[..., Analysis]) -> None:
-    engine = connect(migrated)
+async def test_a_row_tells_what_the_stamps_told(ledger_url: str, an_analysis: Callable[..., Analysis]) -> None:
+    engine = connect(ledger_url)
     ownership = await own(engine, "main", stop=asyncio.Event())
     ports = Ports(
         ledger=PostgresLedger(Writer(engine, "main", ownership.token, lambda: None)),

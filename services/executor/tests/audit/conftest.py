@@ -17,7 +17,6 @@ from phoenix95.executor.core.decide import Decision, decide
 from phoenix95.executor.core.group import Fill, Group, with_intent
 from phoenix95.executor.core.intents import move
 from phoenix95.executor.ledger.connect import connect
-from phoenix95.executor.ledger.migrate import upgrade
 from phoenix95.executor.ledger.ownership import Ownership, take
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
@@ -26,24 +25,6 @@ D = Decimal
 NOW_MS = 1_721_347_200_000
 STREAM = "p95:analysis:{03}:BTCUSDT"
 _numbers = itertools.count(1)
-
-
-@pytest.fixture(scope="session")
-def ledger_template(postgres_server: Any) -> Iterator[str]:
-    """A migrated database, made once; tests get copies."""
-    name = f"audit_template_{os.getpid()}"
-    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE template0")
-    upgrade(postgres_server.url(name))
-    yield name
-    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
-
-
-@pytest.fixture
-def ledger_url(postgres_server: Any, ledger_template: str) -> Iterator[str]:
-    name = f"audit_{os.getpid()}_{next(_numbers)}"
-    postgres_server.run_sql(f"CREATE DATABASE {name} TEMPLATE {ledger_template}")
-    yield postgres_server.url(name)
-    postgres_server.run_sql(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 class Kept(msgspec.Struct):

@@ -19,6 +19,7 @@ from phoenix95.common.settings import Common
 
 LIVE_EVERY_S: Final = 30.0
 PAPER_EVERY_S: Final = 2.0
+AT_FIRST: Final = 3  # measurements in a row; the first pays for the connection too, the best is kept
 DOUBT_AFTER_S: Final = 1.0
 STALE_S: Final = 120.0  # a measurement older than this says nothing any more
 DRIFT: Final = 100e-6  # how far a computer's clock may run off, as a share of the time passed
@@ -131,6 +132,7 @@ class ExchangeClock:
         """Measure until `stop`; log once when the exchange's time is away and once when it is back."""
         log = structlog.get_logger()
         waits = None
+        at_once = AT_FIRST
         try:
             while not stop.is_set():
                 try:
@@ -144,7 +146,9 @@ class ExchangeClock:
                 if waits is not None:
                     log.info("exchange_time_back")
                     waits = None
-                await self._rest(stop)
+                at_once -= 1
+                if at_once <= 0:
+                    await self._rest(stop)
         finally:
             await self.aclose()
 
