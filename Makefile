@@ -44,7 +44,7 @@ arch: install ## Who may import whom (import-linter)
 	@.venv/bin/lint-imports
 
 unit: install ## Unit and integration tests, on a real Redis and Postgres
-	@$(PY) -m pytest -q -n 4 -m "not e2e" $(PYTEST_ARGS)
+	@$(PY) -m pytest -q -n 4 --dist worksteal -m "not e2e" $(PYTEST_ARGS)
 
 e2e: install ## The whole system as processes, and its dashboard in a browser
 	@scripts/system-packages --browser

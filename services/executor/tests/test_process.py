@@ -490,7 +490,11 @@ async def test_a_standby_takes_over_when_the_active_one_is_killed(stand: Stand, 
     await stand.until_trade(name, "PROTECTED")
     other = stand.port()
     stand.executor(ops=other)
-    await asyncio.sleep(4)
+
+    async def stands_by() -> bool:
+        return "another executor is active" in (stand.folder / "executor.log").read_text()
+
+    await until(stands_by, 20, "the second one to stand by")
     assert not await stand.ready(other)
     first.kill()
     await until(lambda: stand.ready(other), 20, "the standby to take over")
