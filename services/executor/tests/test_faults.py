@@ -708,8 +708,9 @@ def test_a_fill_that_is_listed_late_with_a_lower_id_is_found(group: Group) -> No
     assert ([fill.trade_id for fill in ledger.stored.fills], ledger.stored.fills_complete) == ([6, 5], True)
 
 
-async def test_a_quarantined_trade_is_rescued(group: Group) -> None:
-    """Its moves fail before the stop is there: the exchange is given one all the same."""
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_quarantined_trade_is_rescued(group: Group, told: bool) -> None:
+    """Its moves fail before the stop is there: the exchange is given one all the same, be the halt stored or not."""
     world = World({})
     venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
     ports = ports_of(world, venue, ledger)
@@ -726,6 +727,11 @@ async def test_a_quarantined_trade_is_rescued(group: Group) -> None:
             ),
         )  # fmt: skip
 
+    async def cannot(mode: Mode, cause: str, reason: str, symbol: str | None) -> bool:
+        raise ValueError("no such scope")
+
+    if not told:
+        ledger.tighten = cannot  # type: ignore[method-assign]
     ledger.modes, venue.positions = broken, held  # type: ignore[method-assign]
     stop = asyncio.Event()
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:

@@ -135,6 +135,11 @@ class Desk:
                 text = f"trade {analysis_id} cannot be carried on: {type(error).__name__}: {error}"
                 await self._ports.ledger.tighten("HALT", "quarantined", text, driver.symbol)
                 driver.quarantined = True
+        except Fenced:
+            raise
+        except Exception as failed:  # what is held comes before what is told
+            log.error("quarantine_not_told", reason=f"{type(failed).__name__}: {failed}")
+        try:
             await rescue(self._ports, analysis_id)
             driver.settled.set()
         except Fenced:

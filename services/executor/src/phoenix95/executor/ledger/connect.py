@@ -9,7 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Any, Final
 
 from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError, TimeoutError  # noqa: A004
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+    TimeoutError,  # noqa: A004
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from phoenix95.common.errors import ConfigError, TransientError
@@ -73,10 +80,11 @@ def _hang_up(driver: Any) -> None:
 
 @asynccontextmanager
 async def translated(what: str) -> AsyncIterator[None]:
-    """TransientError for a Postgres that is away or too slow; everything else is a fault of ours and passes."""
+    """TransientError for a Postgres that is away, too slow, or that takes no writes (a standby, a damaged one);
+    everything else is a fault of ours and passes."""
     try:
         yield
-    except (OperationalError, InterfaceError, TimeoutError, OSError) as error:
+    except (OperationalError, InternalError, InterfaceError, TimeoutError, OSError) as error:
         raise TransientError(f"Postgres, {what}: {_short(error)}") from error
     except DBAPIError as error:
         if error.connection_invalidated:
