@@ -180,14 +180,14 @@ class Executor:
         if process.phase == "read":
             if await self.ledger.offsets() == ENTRY:
                 return await self._active(replace(process, phase="idle"))
-            accepted = await take(
+            taken = await take(
                 self.ports,
                 STREAM,
                 self._entries,
                 standing=Standing(ACCOUNT.told(now_ms), None),
                 limits=Limits(wishes=self.scenario.wishes),
             )
-            return replace(process, phase="drive" if accepted else "read")
+            return replace(process, phase="drive" if taken.begun or taken.again else "read")
         step = await advance(self.ports, ANALYSIS_ID, sync=process.sync, taken_over=process.taken_over)
         if step.done:
             return replace(process, phase="idle")
@@ -260,6 +260,7 @@ class Executor:
         mind._known = {} if memory.known is None else {ANALYSIS_ID: memory.known}
         mind._owed = {ANALYSIS_ID} if memory.owed else set()
         mind._urgent = {ANALYSIS_ID} if memory.urgent else set()
+        mind._just_stored = {ANALYSIS_ID} if memory.just_stored else set()
         mind._closes = {} if memory.close is None else {ANALYSIS_ID: memory.close}
         mind._says = list(memory.says)
         mind._modes, mind._away = memory.modes, memory.away
@@ -271,6 +272,7 @@ class Executor:
             known=mind._known.get(ANALYSIS_ID),
             owed=bool(mind._owed),
             urgent=bool(mind._urgent),
+            just_stored=bool(mind._just_stored),
             away=mind._away,
             close=mind._closes.get(ANALYSIS_ID),
             says=tuple(mind._says),

@@ -109,17 +109,21 @@ class MemoryLedger:
 
         await self.write("restamp_naked", apply)
 
-    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
-        def apply() -> None:
+    async def decide(
+        self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes
+    ) -> tuple[Group, ...]:
+        def apply() -> tuple[Group, ...]:
             entering = [one.group for one in decisions if one.group is not None]
             if entering and modes != self.stored.modes:
                 raise TransientError("the control mode changed while the gates were asked")
-            if self.stored.group is None and entering:
-                self.put(group=entering[0])
+            begun = tuple(entering[:1]) if self.stored.group is None else ()
+            if begun:
+                self.put(group=begun[0])
             if offset is not None:
                 self.put(offset=offset[1])
+            return begun
 
-        await self.write("decide", apply)
+        return await self.write("decide", apply)  # type: ignore[no-any-return]
 
     async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
         raise AssertionError(f"nothing unreadable is read here: {error}")

@@ -66,6 +66,7 @@ class Memory(msgspec.Struct, frozen=True, gc=False):
     known: Group | None = None
     owed: bool = False
     urgent: bool = False
+    just_stored: bool = False
     away: bool = False
     close: tuple[Any, ...] | None = None
     says: tuple[Callable[[], Awaitable[object]], ...] = ()

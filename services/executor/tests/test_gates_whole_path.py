@@ -151,5 +151,6 @@ async def refused_with_real_money(stand: Stand, make: Callable[..., Analysis]) -
     await redis.aclose()
     again = [(entry_id, {b"d": fields[b"d"].replace(name.encode(), b"staged")}) for entry_id, fields in entries[-1:]]
     limits = Limits(mode="live", staged_notional_max=D(1))
-    assert await take(ports, stream, again, standing=Standing(told, None), limits=limits) == ()
+    taken = await take(ports, stream, again, standing=Standing(told, None), limits=limits)
+    assert (taken.begun, taken.ended) == ((), ())
     return await refusals(stand, "staged")

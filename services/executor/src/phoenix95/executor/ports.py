@@ -129,8 +129,11 @@ class Ledger(Protocol):
         """At takeover: the time without a stop counts from now, so that protecting comes before giving up."""
         ...
 
-    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
-        """Store decisions (an analysis that is there already is skipped) with the offset behind them.
+    async def decide(
+        self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes
+    ) -> tuple[Group, ...]:
+        """Store decisions (an analysis that is there already is skipped) with the offset behind them; the trades that
+        this began.
 
         Raises TransientError when the control modes are no longer those that the gates saw.
         """

@@ -153,8 +153,10 @@ async def handle(
 
     Only what is stored is begun: an analysis that is read again may be judged otherwise than the first time.
     """
-    touched = await take(ports, stream, entries, standing=standing, limits=limits)
-    if touched:
+    taken = await take(ports, stream, entries, standing=standing, limits=limits)
+    for begun in taken.begun:
+        desk.start(begun.trade.analysis_id, begun.trade.symbol)
+    if taken.again or taken.ended:
         for group in await ports.ledger.active_groups():
             desk.start(group.trade.analysis_id, group.trade.symbol)
             if group.trade.close_reason is not None:

@@ -90,17 +90,23 @@ class PostgresLedger:
             rows = await session.execute(select(OffsetRow.stream, OffsetRow.last_id))
             return {row.stream: row.last_id for row in rows}
 
-    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
+    async def decide(
+        self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes
+    ) -> tuple[Group, ...]:
+        begun: list[Group] = []
         async with self._writer.write("decisions") as writing:
             entering = any(decision.group is not None for decision in decisions)
             if entering and await read_modes(writing.session) != modes:
                 raise TransientError("the control mode changed while the gates were asked")
             for decision in decisions:
-                await self._store(writing, decision)
+                if await self._store(writing, decision) and decision.group is not None:
+                    begun.append(decision.group)
             if offset is not None:
                 await _set_offset(writing, *offset)
+        return tuple(begun)
 
-    async def _store(self, writing: Writing, decision: Decision) -> None:
+    async def _store(self, writing: Writing, decision: Decision) -> bool:
+        """False: it was read twice, because a stream was rolled back or the reply of our commit was lost."""
         new = await writing.session.scalar(
             insert(SignalRow)
             .values(account=self._account, **signal_values(decision))
@@ -108,7 +114,7 @@ class PostgresLedger:
             .returning(SignalRow.id)
         )
         if new is None:
-            return  # read twice: a stream was rolled back, or the reply of our commit was lost
+            return False
         writing.emit(decision.decided)
         if decision.ack is not None:
             writing.ack(decision.ack)
@@ -119,11 +125,12 @@ class PostgresLedger:
                 .values(close_reason=func.coalesce(TradeRow.close_reason, ended.reason))
             )
         if decision.group is None:
-            return
+            return True
         await writing.session.execute(insert(TradeRow).values(**trade_values(decision, decision.group, self._account)))
         await writing.session.execute(
             insert(IntentRow), [intent_values(intent, self._account) for intent in decision.group.intents]
         )
+        return True
 
     async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
         analysis_id = f"poison-{source}-{entry_id}"
@@ -166,11 +173,12 @@ class PostgresLedger:
                 update(IntentRow)
                 .where(IntentRow.client_id == intent.client_id, IntentRow.state == "PLANNED")
                 .values(**intent_values(intent, self._account))
-                .returning(IntentRow.client_id)
+                .returning(select(TradeRow.request).where(TradeRow.analysis_id == intent.analysis_id).scalar_subquery())
             )
-            if signed.one_or_none() is None:
+            row = signed.one_or_none()
+            if row is None:
                 raise InvariantBroken(f"intent {intent.client_id} was signed already")
-            writing.emit(changed(intent, await _request(writing.session, intent.analysis_id)))
+            writing.emit(changed(intent, row[0]))
         return True
 
     async def record(self, before: Group, after: Group) -> None:
@@ -334,11 +342,6 @@ async def _group(session: AsyncSession, trade: TradeRow) -> Group:
         select(FillRow).where(FillRow.analysis_id == trade.analysis_id).order_by(FillRow.trade_id)
     )
     return group_of(trade, list(intents.all()), list(fills.all()))
-
-
-async def _request(session: AsyncSession, analysis_id: str) -> str | None:
-    found: str | None = await session.scalar(select(TradeRow.request).where(TradeRow.analysis_id == analysis_id))
-    return found
 
 
 async def _seen(session: AsyncSession, which: ColumnElement[bool], price: Decimal) -> bool:

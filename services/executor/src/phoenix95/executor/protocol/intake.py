@@ -14,6 +14,7 @@ from phoenix95.executor.core.candidate import Book, Modes
 from phoenix95.executor.core.decide import Decision, asks_to_trade, decide, ending
 from phoenix95.executor.core.exits import closings, may_end
 from phoenix95.executor.core.figures import Told, book_of
+from phoenix95.executor.core.group import Group
 from phoenix95.executor.core.limits import Limits
 from phoenix95.executor.core.manual import as_analysis
 from phoenix95.executor.core.market import Market
@@ -49,15 +50,24 @@ class Standing(msgspec.Struct, frozen=True):
     not_ready: str | None
 
 
-async def take(
-    ports: Ports, stream: str, entries: Sequence[Entry], *, standing: Standing, limits: Limits
-) -> tuple[str, ...]:
-    """Decide on new entries of a stream, in order, and return the ids of the trades that they begin or end.
+class Taken(msgspec.Struct, frozen=True, kw_only=True):
+    """What entries came to: the trades that they began, the ids of those that they end, and whether one was accepted
+    that had been stored before, by a reading of it that was cut off."""
+
+    begun: tuple[Group, ...]
+    ended: tuple[str, ...]
+    again: bool
+
+
+async def take(ports: Ports, stream: str, entries: Sequence[Entry], *, standing: Standing, limits: Limits) -> Taken:
+    """Decide on new entries of a stream, in order.
 
     A decision to trade is stored before the next entry is looked at, so that the next one sees it in the book. On
     any error the entries behind the stored offset are simply read again.
     """
-    touched: list[str] = []
+    begun: list[Group] = []
+    ended: list[str] = []
+    again = False
     waiting: list[Decision] = []
     modes = Modes()
     read_to: str | None = None
@@ -81,10 +91,13 @@ async def take(
         waiting.append(_stamped(decision, fields))
         ports.observe("gates", decision.decided.ts - event.ts)
         if decision.group is not None or decision.closing:
-            await _flush(ports, stream, waiting, read_to, modes)
-            touched += [event.id, *(one.analysis_id for one in decision.closing)]
+            stored = await _flush(ports, stream, waiting, read_to, modes)
+            read_to = None
+            begun += stored
+            ended += [one.analysis_id for one in decision.closing]
+            again = again or (decision.group is not None and not stored)
     await _flush(ports, stream, waiting, read_to, modes)
-    return tuple(touched)
+    return Taken(begun=tuple(begun), ended=tuple(ended), again=again)
 
 
 async def take_by_hand(
@@ -173,10 +186,14 @@ def _stamped(decision: Decision, fields: dict[bytes, bytes]) -> Decision:
     return msgspec.structs.replace(decision, cache_hit=stamps.cache_hit, processing_time_ms=took_ms)
 
 
-async def _flush(ports: Ports, stream: str, waiting: list[Decision], read_to: str | None, modes: Modes) -> None:
-    if waiting or read_to is not None:
-        await ports.ledger.decide(waiting, None if read_to is None else (stream, read_to), modes)
-        waiting.clear()
+async def _flush(
+    ports: Ports, stream: str, waiting: list[Decision], read_to: str | None, modes: Modes
+) -> tuple[Group, ...]:
+    if not waiting and read_to is None:
+        return ()
+    begun = await ports.ledger.decide(waiting, None if read_to is None else (stream, read_to), modes)
+    waiting.clear()
+    return begun
 
 
 def body(fields: dict[bytes, bytes]) -> bytes:

@@ -1,9 +1,10 @@
 """One move of one trade. `advance` loads what is stored, asks the plan, and carries the answer out."""
 
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from phoenix95.common.errors import OutcomeUnknown, RateLimited, TransientError, VenueRejected
+from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import attempt
 from phoenix95.executor.core.group import Group, with_intent
 from phoenix95.executor.core.intents import LIMITED, Intent, move
@@ -33,6 +34,7 @@ class Pause(NamedTuple):
     resting: bool = False
 
 
+_UNASKED: Final = Modes()
 AT_ONCE = Pause(0)
 DONE = Pause(0, done=True)
 
@@ -51,7 +53,8 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_o
         group = await adopt(ports, group)
     if sync and group.entry.signed_ms is not None:
         group = await look(ports, group, sync=True)
-    modes = await ports.ledger.modes()
+    # an entry that is not signed yet is checked against the modes by the transaction that signs it
+    modes = _UNASKED if group.entry.state == "PLANNED" else await ports.ledger.modes()
     chosen = next_move(group, now_ms=ports.clock.now_ms(), modes=modes, bounds=ports.bounds)
     if isinstance(chosen, Send) and ports.clock.now_ms() > asked_ms + ports.recv_window_ms:
         return AT_ONCE  # we were stopped meanwhile: another executor may have sent it and closed the trade since
@@ -105,7 +108,8 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
         deadline_ms=signed_ms + ports.recv_window_ms, updated_ms=signed_ms,
     )  # fmt: skip
     if not await ports.ledger.sign(sent, entry=is_entry):
-        return AT_ONCE
+        blocked = (await ports.ledger.modes()).blocking(intent.symbol)
+        return AT_ONCE if blocked is None else await _abandon(ports, group, blocked)
     if ports.clock.now_ms() > signed_ms + ports.recv_window_ms:
         return AT_ONCE  # storing took so long that the exchange would refuse it; asking resolves it
     before = with_intent(group, sent, signed_ms)

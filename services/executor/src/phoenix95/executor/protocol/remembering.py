@@ -38,6 +38,7 @@ class Remembering:
         self._owed: set[str] = set()  # trades of which the ledger does not have everything
         self._closes: dict[str, tuple[ExitReason, str | None, int]] = {}
         self._urgent: set[str] = set()  # trades whose last step could not be stored: the next one does not ask first
+        self._just_stored: set[str] = set()  # trades that need not be read again before their first step
         self._says: list[Callable[[], Awaitable[object]]] = []
         self._modes = Modes()
         self._away = False
@@ -59,6 +60,9 @@ class Remembering:
         if analysis_id in self._urgent and known is not None:
             self._urgent.discard(analysis_id)
             return msgspec.structs.replace(known, remembered=True)
+        if analysis_id in self._just_stored and known is not None:
+            self._just_stored.discard(analysis_id)
+            return known
         try:
             await self._pay(analysis_id)
             found = await self._ledger.group(analysis_id)
@@ -191,8 +195,14 @@ class Remembering:
     async def restamp_naked(self, now_ms: int) -> None:
         await self._ledger.restamp_naked(now_ms)
 
-    async def decide(self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes) -> None:
-        await self._ledger.decide(decisions, offset, modes)
+    async def decide(
+        self, decisions: Sequence[Decision], offset: tuple[str, str] | None, modes: Modes
+    ) -> tuple[Group, ...]:
+        begun = await self._ledger.decide(decisions, offset, modes)
+        for group in begun:  # nobody else moves it before its entry is signed, and signing is fenced
+            self._known[group.trade.analysis_id] = group
+            self._just_stored.add(group.trade.analysis_id)
+        return begun
 
     async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
         await self._ledger.poison(source, entry_id, fields, error, now_ms)
