@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 P95_COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint format types arch unit e2e explore lock bench up down logs clean
+.PHONY: help demo test install lint format types arch unit e2e explore lock bench up down logs clean kill
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ e2e: install ## The whole system as processes, and its dashboard in a browser
 
 explore: install ## The order protocol under every placement of up to three faults (ARGS="--help"; takes long)
 	@$(PY) -m tests.explorer $(ARGS)
+
+kill: install ## Kill the executor with SIGKILL a thousand times (ARGS="--help" lists the options)
+	@$(PY) -m tests.kill $(ARGS)
 
 lock: install ## Resolve the dependencies again: requirements/*.lock
 	@scripts/lock $(SERVICES)

@@ -47,7 +47,7 @@ def test_a_stop_that_would_trigger_at_once_closes_the_position() -> None:
 
 def test_too_many_requests_say_nothing_about_a_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     """They are no refusals: it is tried again, and the position is not given up for them."""
-    stops = dict.fromkeys(("venue.place:stop", "venue.place:stop#2", "venue.place:stop#3"), "limited")
+    stops = dict.fromkeys(("venue.place:stop", *(f"venue.place:stop#{number}" for number in (2, 3, 4))), "limited")
     later = Scenario("stop hit later", ("stop_loss",), turns=((4_500, "stop"),))
     run = play(Executor(later), stops)
     assert (run.problem, run.state.ledger.ended, run.state.ledger.modes.symbols) == (None, "stop_loss", {})
@@ -84,6 +84,17 @@ def test_a_trade_is_not_closed_over_what_is_only_remembered() -> None:
     group = played("stop hit at once", faults).state.ledger.group
     assert group is not None
     assert [one.state for one in group.of("stop")] == ["FILLED"]
+
+
+def test_a_refusal_for_too_many_says_nothing_about_what_another_process_sent_under_the_same_id() -> None:
+    """Found with three faults: the exit was taken after its successor's, of the same id, had been refused."""
+    faults = {
+        "ledger.sign:exit": "error",
+        "venue.place:exit": "nap_before",
+        "venue.place:exit#2": "limited",
+    }
+    run = played("stop hit, filled in part", faults)
+    assert run.problem is None
 
 
 def test_a_decision_whose_commit_lost_its_reply_is_one_decision() -> None:

@@ -659,7 +659,8 @@ def test_stops_held_off_by_a_rate_limit_close_no_healthy_position(group: Group) 
     _, venue, ledger = play(group, plan, nothing_is_hit)
     check(plan, venue, ledger)
     assert (ledger.reason, ledger.halted) == ("time_barrier", [])
-    assert [stop.state for stop in ledger.stored.of("stop")][:4] == ["REJECTED"] * 4
+    first, *others = [stop.state for stop in ledger.stored.of("stop")]
+    assert (first, others[:3]) == ("ABSENT", ["REJECTED"] * 3)  # the first may have been sent from memory before
 
 
 def entered_in(world: World, venue: MemoryVenue, ledger: MemoryLedger, ports: Ports) -> None:

@@ -162,7 +162,10 @@ async def test_every_decision_is_one_row_with_its_offset(opened: Opened, decisio
 
 async def test_an_accepted_decision_stores_all_its_orders_before_any_is_sent(opened: Opened, decision: Make) -> None:
     made = decision()
-    await opened.ledger.decide([made], (STREAM, "7-1"), Modes())
+    (begun,) = await opened.ledger.decide([made], (STREAM, "7-1"), Modes())
+    stored = await opened.ledger.group(made.analysis.id)
+    assert (begun.trade, set(begun.intents)) == (stored.trade, set(stored.intents))
+    assert await opened.ledger.decide([made], (STREAM, "7-1"), Modes()) == ()  # it was begun already
     group = await opened.ledger.group(made.analysis.id)
     assert {intent.role: intent.state for intent in group.intents} == dict.fromkeys(
         ("entry", "stop", "target", "exit"), "PLANNED"

@@ -17,6 +17,7 @@ from phoenix95.common.wire import ack_decoder, alert_decoder, dead_letter_decode
 from phoenix95.executor.ledger.outbox import Outbox, Waiting
 
 BATCH: Final = 100
+GATHER_S: Final = 0.02  # the order that was just decided on leaves before its events do
 IDLE_S: Final = 1.0  # the outbox is looked at this often even without a call
 FOLLOW_EVERY: Final = 5  # idle looks between two comparisons with the stream's end
 STREAM_MAX: Final = 100_000
@@ -55,6 +56,7 @@ async def publish(outbox: Outbox, redis: Connection, emitted: asyncio.Event, sto
         if stopping:
             return
         idle += await _nothing_came(emitted, stop)
+        await pause(stop, GATHER_S)
 
 
 async def _batch(outbox: Outbox, redis: Connection) -> bool:

@@ -99,14 +99,14 @@ class PostgresLedger:
             if entering and await read_modes(writing.session) != modes:
                 raise TransientError("the control mode changed while the gates were asked")
             for decision in decisions:
-                if await self._store(writing, decision) and decision.group is not None:
-                    begun.append(decision.group)
+                begun += await self._store(writing, decision)
             if offset is not None:
                 await _set_offset(writing, *offset)
         return tuple(begun)
 
-    async def _store(self, writing: Writing, decision: Decision) -> bool:
-        """False: it was read twice, because a stream was rolled back or the reply of our commit was lost."""
+    async def _store(self, writing: Writing, decision: Decision) -> tuple[Group, ...]:
+        """The trade that this began. Nothing is stored of an analysis that is read twice, because a stream was rolled
+        back or the reply of our commit was lost."""
         new = await writing.session.scalar(
             insert(SignalRow)
             .values(account=self._account, **signal_values(decision))
@@ -114,7 +114,7 @@ class PostgresLedger:
             .returning(SignalRow.id)
         )
         if new is None:
-            return False
+            return ()
         writing.emit(decision.decided)
         if decision.ack is not None:
             writing.ack(decision.ack)
@@ -125,12 +125,12 @@ class PostgresLedger:
                 .values(close_reason=func.coalesce(TradeRow.close_reason, ended.reason))
             )
         if decision.group is None:
-            return True
+            return ()
         await writing.session.execute(insert(TradeRow).values(**trade_values(decision, decision.group, self._account)))
-        await writing.session.execute(
+        await (await writing.session.connection()).execute(
             insert(IntentRow), [intent_values(intent, self._account) for intent in decision.group.intents]
         )
-        return True
+        return (decision.group,)
 
     async def poison(self, source: str, entry_id: str, fields: Mapping[str, str], error: str, now_ms: int) -> None:
         analysis_id = f"poison-{source}-{entry_id}"

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import case, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from phoenix95.common import keys
@@ -59,18 +59,33 @@ class Writing:
     async def store_events(self) -> None:
         """Give out the ids on the order stream, which all accounts share, and store the rows, both under its lock: so
         ids grow with `seq`, and never go back, even when exchange time does. The last thing in a transaction."""
-        if any(ms is not None for ms in self._told_ms):
-            stream = await self.session.scalar(select(StreamRow).where(StreamRow.name == keys.ORDER).with_for_update())
-            if stream is None:
-                raise InvariantBroken(f"ledger.streams does not know {keys.ORDER}")
-            for row, told_ms in zip(self._rows, self._told_ms, strict=True):
-                if told_ms is not None:
-                    ms = max(told_ms, stream.last_ms)
-                    stream.last_n = stream.last_n + 1 if ms == stream.last_ms else 0
-                    stream.last_ms = ms
-                    row["entry_id"] = str(StreamId(ms, stream.last_n))
+        told_ms = [ms for ms in self._told_ms if ms is not None]
+        if told_ms:
+            last = await self._take_ids(max(told_ms), len(told_ms))
+            numbers = iter(range(last.seq - len(told_ms) + 1, last.seq + 1))
+            for row, ms in zip(self._rows, self._told_ms, strict=True):
+                if ms is not None:
+                    row["entry_id"] = str(StreamId(last.ms, next(numbers)))
         if self._rows:
-            await self.session.execute(insert(OutboxRow), self._rows)
+            await (await self.session.connection()).execute(insert(OutboxRow), self._rows)
+
+    async def _take_ids(self, ms: int, count: int) -> StreamId:
+        """The last of `count` ids in a row on the order stream, at `ms` or where it has come to."""
+        begins_anew = StreamRow.last_ms < ms
+        taken = await self.session.execute(
+            update(StreamRow)
+            .where(StreamRow.name == keys.ORDER)
+            .values(
+                last_ms=func.greatest(StreamRow.last_ms, ms),
+                last_n=case((begins_anew, count - 1), else_=StreamRow.last_n + count),
+            )
+            .returning(StreamRow.last_ms, StreamRow.last_n)
+            .execution_options(synchronize_session=False)
+        )
+        row = taken.one_or_none()
+        if row is None:
+            raise InvariantBroken(f"ledger.streams does not know {keys.ORDER}")
+        return StreamId(row.last_ms, row.last_n)
 
 
 class Writer:

@@ -21,6 +21,7 @@ from phoenix95.executor.core.plan import (
     Plan,
     Send,
     next_move,
+    stored_with_entry,
 )  # fmt: skip
 from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.looking import adopt, ask, look, name_orders
@@ -124,6 +125,8 @@ async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -
     except VenueRejected as refusal:
         answered = move(sent, "REJECTED", refusal=refusal.code, reason=refusal.message, updated_ms=ports.clock.now_ms())
     except RateLimited as limited:
+        if stored_with_entry(sent):
+            return AT_ONCE  # another process may have sent it from memory: asking tells what the exchange has of it
         answered = move(sent, "REJECTED", refusal=LIMITED, reason=str(limited), updated_ms=ports.clock.now_ms())
     except (OutcomeUnknown, TransientError) as error:
         if ports.unknowns.add() >= ports.unknowns_max:
