@@ -46,11 +46,11 @@ class Script:
         self.server = HTTPServer(("127.0.0.1", 0), Handler)
         Thread(target=self.server.serve_forever, daemon=True).start()
 
-    def run(self, *words: str) -> tuple[int, str, str]:
+    def run(self, *words: str, width: int = 120) -> tuple[int, str, str]:
         url = f"http://127.0.0.1:{self.server.server_port}"
         done = subprocess.run(
             [sys.executable, "-m", "phoenix95.cli", *words, "--url", url],
-            env={"COLUMNS": "120"},
+            env={"COLUMNS": str(width)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -161,3 +161,20 @@ def test_real_money_is_neither_flattened_nor_resumed_without_being_asked(script:
     script.answers["POST /api/control/flatten"] = [(503, {"detail": "postgres: does not answer"})]
     code, _, err = script.run("flatten", "--reason", "x", "--yes")
     assert (code, "flatten --direct" in err) == (1, True)
+
+
+def test_trades_fit_a_narrow_terminal_and_a_wide_one_shows_their_ids(script: Script) -> None:
+    trade = {
+        "symbol": "ADAUSDT", "side": "long", "status": "filled", "decided": "2026-01-05T08:01:00Z", "closed": None,
+        "filled_quantity": "147", "entry_price": "1.35480", "exit_price": None, "pnl": None, "fees": "0.0996",
+        "funding": "0", "exit_reason": None, "analysis_id": "momentum-ADAUSDT-268.0",
+    }  # fmt: skip
+    ended = trade | {"status": "closed", "exit_price": "101342.50", "pnl": "-1234.5678", "exit_reason": "unprotected"}
+    script.answers["GET /api/trades"] = [(200, {"trades": [trade, ended], "count": 2})]
+    _, narrow, _ = script.run("trades", width=80)
+    rows = [line.split() for line in narrow.splitlines() if "ADAUSDT" in line]
+    assert rows == [
+        ["01-05", "08:01", "ADAUSDT", "long", "1.35480", "-", "-", "still", "held"],
+        ["01-05", "08:01", "ADAUSDT", "long", "1.35480", "101342.50", "-1,234.5678", "unprotected"],
+    ]
+    assert "momentum-ADAUSDT-268.0" in script.run("trades", width=120)[1]

@@ -1,4 +1,4 @@
-"""docs/features.md names tests; each must exist."""
+"""docs/features.md and docs/reliability.md name tests; each must exist."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "features.md").read_text(encoding="utf-8")
-NAMED = sorted(set(re.findall(r"`([\w/.]+\.py)::(\w+)`", PAGE)))
+PROMISES = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+NAMED = sorted(set(re.findall(r"`([\w/.]+\.py)::(\w+)`", PAGE + PROMISES)))
 
 
 @pytest.mark.parametrize(("file", "test"), NAMED)

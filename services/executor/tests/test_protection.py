@@ -346,13 +346,13 @@ def test_wishes_that_make_no_sense_are_refused(changes: dict[str, Any], message:
 @pytest.mark.parametrize("side", SIDES)
 def test_targets_lie_at_multiples_of_the_initial_risk(side: PositionSide, rules: Rules) -> None:
     wishes = Wishes(targets=(Wish(D("0.5"), D(1)), Wish(D("0.5"), D("2.5"))))
-    options = options_of(wishes, price=D(1_000), stop_price=at(side, "-10"), position_side=side, rules=rules)
+    options = options_of(wishes, price=D(1_000), stop_price=at(side, "-10"), rules=rules)
     assert [target.price for target in options.targets] == [at(side, "10"), at(side, "25")]
 
 
 def test_a_far_short_target_under_zero_is_left_out(rules: Rules) -> None:
     wishes = Wishes(targets=(Wish(D("0.5"), D(1)), Wish(D("0.5"), D(200))))
-    options = options_of(wishes, price=D(1_000), stop_price=D(1_010), position_side="SHORT", rules=rules)
+    options = options_of(wishes, price=D(1_000), stop_price=D(1_010), rules=rules)
     assert [target.price for target in options.targets] == [D(990)]
 
 

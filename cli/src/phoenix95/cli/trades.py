@@ -14,6 +14,10 @@ from phoenix95.cli.show import add_row, amount, facts, make_console, print_json,
 from phoenix95.common.errors import ConfigError
 
 PATH: Final = "/api/trades"
+_COLUMNS: Final = ("decided", "symbol", "side", "quantity", "entry", "exit", "result", "fees", "ended by", "id")
+_ONLY_WIDE: Final = frozenset({"quantity", "fees", "id"})
+_WIDE: Final = 120  # columns of a terminal; a narrower one would break every cell
+_OPEN: Final = {"filled": "still held"}
 Time = Annotated[str | None, typer.Option(help="UTC, like 2026-11-22 or 2026-11-22T10:00:00")]
 
 
@@ -71,13 +75,23 @@ def _moment(name: str, given: str | None) -> str | None:
 
 def _print(found: _Trades) -> None:
     console = make_console()
-    columns = ("decided", "symbol", "side", "quantity", "entry", "exit", "result", "fees", "ended by")
-    rows = table(*columns, numbers=("quantity", "entry", "exit", "result", "fees"))
+    shown = _COLUMNS if console.width >= _WIDE else [name for name in _COLUMNS if name not in _ONLY_WIDE]
+    rows = table(*shown, numbers=("quantity", "entry", "exit", "result", "fees"))
+    rows.collapse_padding = True
     for one in found.trades:
-        ended = (one.exit_reason or one.status).replace("_", " ")
-        at = f"{one.decided.astimezone(UTC):%m-%d %H:%M:%S}"
-        add_row(rows, (at, one.symbol, side(one.side), one.filled_quantity, one.entry_price, one.exit_price,
-                       _money(one.pnl), _money(one.fees), ended))  # fmt: skip
+        cells = {
+            "decided": f"{one.decided.astimezone(UTC):%m-%d %H:%M}",
+            "symbol": one.symbol,
+            "side": side(one.side),
+            "quantity": one.filled_quantity,
+            "entry": one.entry_price,
+            "exit": one.exit_price,
+            "result": _money(one.pnl),
+            "fees": _money(one.fees),
+            "ended by": (one.exit_reason or _OPEN.get(one.status, one.status)).replace("_", " "),
+            "id": one.analysis_id,
+        }
+        add_row(rows, [cells[name] for name in shown])
     console.print(rows)
     closed = [one.pnl for one in found.trades if one.pnl is not None]
     told: list[tuple[str, object]] = [

@@ -91,7 +91,6 @@ def planned(accepted: Candidate, account: str, wishes: Wishes) -> Group:
         wishes,
         price=accepted.price,
         stop_price=stop_price,
-        position_side=accepted.position_side,
         rules=accepted.rules,
     )
     trade = Trade(

@@ -54,9 +54,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     quantity_min: Decimal = ZERO
 
 
-def options_of(
-    wishes: Wishes, *, price: Decimal, stop_price: Decimal, position_side: PositionSide, rules: Rules | None
-) -> Options:
+def options_of(wishes: Wishes, *, price: Decimal, stop_price: Decimal, rules: Rules | None) -> Options:
     """The wishes in this trade's own prices. Targets that would lie at or under 0 (a far short) are left out."""
     if wishes == Wishes() or rules is None:
         return Options()

@@ -20,7 +20,7 @@ def size(candidate: Candidate, book: Book, limits: Limits) -> Finding:
     # the engine's own figure is held to the limit too: rounding down must not hide one that is too large
     asked = candidate.analysis.position_fraction
     if not 0 < asked <= float(limits.position_risk_max):
-        return Finding(f"size {asked} of equity is not in (0, {limits.position_risk_max}]", numbers)
+        return Finding(f"size {asked:.6g} of equity is not in (0, {limits.position_risk_max}]", numbers)
     if sized.notional > limits.position_risk_max * book.equity:
         return Finding(f"notional {sized.notional} exceeds {limits.position_risk_max} of equity", numbers)
     return Finding(None, numbers)
