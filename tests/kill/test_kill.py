@@ -4,7 +4,7 @@ import pytest
 
 from tests.kill.__main__ import failures, lane
 
-KILLS = 12
+KILLS = 8
 
 
 @pytest.mark.slow
