@@ -668,6 +668,27 @@ def entered_in(world: World, venue: MemoryVenue, ledger: MemoryLedger, ports: Po
         finished(advance(ports, ledger.stored.trade.analysis_id))
 
 
+def test_a_stop_that_is_called_open_but_not_listed_is_placed_again(group: Group) -> None:
+    """Asked for by its id it seems to be there; only the list of open orders says that it is not."""
+    world = World({})
+    venue, ledger = MemoryVenue(world), MemoryLedger(world, group)
+    ports = ports_of(world, venue, ledger)
+    while ledger.stored.trade.stage != "PROTECTED":
+        finished(advance(ports, group.trade.analysis_id))
+    first = next(stop for stop in ledger.stored.of("stop") if stop.state == "OPEN")
+    listed = venue.open_conditionals
+
+    async def without(symbol: str | None) -> tuple[ConditionalReport, ...]:
+        return tuple(one for one in await listed(symbol) if one.client_id != first.client_id)
+
+    venue.open_conditionals = without  # type: ignore[method-assign]
+    since_ms = world.clock.ms
+    while not any(stop.state == "OPEN" for stop in ledger.stored.of("stop")[1:]):
+        world.pass_ms(finished(advance(ports, group.trade.analysis_id)).ms)
+        assert world.clock.ms < since_ms + 5_000
+    assert (ledger.stored.intent(first.client_id).state, ledger.stored.trade.close_reason) == ("ABSENT", None)
+
+
 def test_nothing_but_stop_and_exit_is_signed_from_memory(group: Group) -> None:
     world = World({})
     venue, ledger = MemoryVenue(world), MemoryLedger(world, group)

@@ -175,6 +175,16 @@ def test_the_fills_since_a_position_was_flat() -> None:
     assert opened_by(fills[3:], D(2), "LONG") is None
 
 
+def test_a_position_that_was_turned_over_is_adopted_at_its_size(rules: Rules) -> None:
+    """One-way mode: a person sold 3 while 2 were held. The fills of both sides cannot be told apart."""
+    fills = [msgspec.structs.replace(one, position_side="BOTH") for one in (fill(1, "BUY", "2"), fill(2, "SELL", "3"))]
+    group = adopted(
+        position(amount="-1"), fills, account="main", now_ms=NOW_MS, leverage=5, rules=rules, stop_share=D("0.02"),
+        recv_window_ms=5_000,
+    )  # fmt: skip
+    assert (group.trade.position_side, group.held, group.fills_complete) == ("SHORT", D(1), True)
+
+
 @pytest.mark.parametrize("known", [True, False])
 def test_an_adopted_position_is_a_trade_whose_next_move_is_its_stop(known: bool, rules: Rules) -> None:
     fills = [fill(7, "BUY", "0.3", 900, "o"), fill(8, "BUY", "0.1", 940, "o"), fill(9, "SELL", "0.2", 950)]

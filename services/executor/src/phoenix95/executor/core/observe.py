@@ -11,6 +11,10 @@ from phoenix95.executor.core.intents import TERMINAL, Intent, State, may_become,
 # so that there are always two after the deadline.
 ABSENT_ANSWERS: Final = 3
 
+# A conditional order that the exchange still calls open but does not list, and that has made no order, protects
+# nothing. The list may lag behind for a moment, so that many looks in a row must have missed it.
+UNLISTED_LOOKS: Final = 10
+
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
     """A plain order as the exchange tells it. `average_price` is None while nothing is filled; `updated_ms` is when it
@@ -86,6 +90,14 @@ def not_found(intent: Intent, now_ms: int, margin_ms: int) -> Intent:
     if answers < ABSENT_ANSWERS or not intent.live or not may_become(intent, "ABSENT"):
         return msgspec.structs.replace(intent, not_found=answers)
     return move(intent, "ABSENT", not_found=answers, reason="the exchange does not know it", updated_ms=now_ms)
+
+
+def unlisted(intent: Intent, now_ms: int) -> Intent:
+    """The intent after a look at the open list that missed it although, asked for by its id, it is said to be open."""
+    looks = intent.not_found + 1
+    if looks < UNLISTED_LOOKS:
+        return msgspec.structs.replace(intent, not_found=looks)
+    return move(intent, "ABSENT", not_found=looks, reason="not in the list of open orders", updated_ms=now_ms)
 
 
 def _filled_ms(intent: Intent, report: Report, now_ms: int) -> int | None:

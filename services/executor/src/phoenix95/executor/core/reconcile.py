@@ -241,7 +241,8 @@ def _of_income(one: Booked) -> Iterable[Finding]:
 
 
 def opened_by(fills: Iterable[Fill], size: Decimal, side: PositionSide) -> tuple[Fill, ...] | None:
-    """The fills since the position was last flat, that together make `size`. None: the list does not reach back.
+    """The fills since the position was last flat, that together make `size`. None: the list does not reach back, or
+    one fill turned the position over (one-way mode): part of it belongs to what was held before.
 
     Backwards from the newest: where what came after adds up to the whole size, nothing was held before.
     """
@@ -250,6 +251,6 @@ def opened_by(fills: Iterable[Fill], size: Decimal, side: PositionSide) -> tuple
     for fill in sorted(fills, key=lambda one: one.trade_id, reverse=True):
         run.append(fill)
         need += -fill.quantity if fill.side == opening else fill.quantity
-        if need == 0:
-            return tuple(reversed(run))
+        if need <= 0:
+            return tuple(reversed(run)) if need == 0 else None
     return None

@@ -5,7 +5,7 @@ import msgspec
 from phoenix95.common.money import ZERO
 from phoenix95.executor.core.group import Fill, Group, with_fills, with_intent
 from phoenix95.executor.core.intents import TERMINAL, Intent, move
-from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order
+from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order, unlisted
 from phoenix95.executor.core.plan import stored_with_entry
 from phoenix95.executor.ports import Ports
 
@@ -27,6 +27,8 @@ async def look(ports: Ports, group: Group, *, sync: bool = False) -> Group:
             answer = seen_conditional(intent, listed[intent.client_id], now_ms, listed=True)
         else:
             answer = await ask(ports, intent)
+            if intent.conditional and intent.state == "OPEN" and answer.state == "OPEN":
+                answer = unlisted(intent, now_ms)
         if answer != intent:
             asked = with_intent(asked, answer, now_ms)
     if asked != group:
