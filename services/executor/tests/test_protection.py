@@ -23,7 +23,6 @@ from phoenix95.executor.core.protection import (
     secured,
     superseded,
     wanted,
-    with_price,
 )
 from phoenix95.executor.core.sizing import Rules
 
@@ -169,14 +168,6 @@ def test_a_stop_that_lies_better_stays_until_one_of_the_right_size_does(side: Po
     assert superseded(waiting, waiting.held) == ()
     moved = make(side, worse, bigger, stop(side, "1.0", 3))
     assert superseded(moved, moved.held) == (worse, bigger)
-
-
-@pytest.mark.parametrize("side", SIDES)
-def test_the_best_price_is_only_ever_improved(side: PositionSide) -> None:
-    trade = make(side).trade
-    for distance, best in (("-3", "-3"), ("4", "4"), ("2", "4"), ("4.1", "4.1")):
-        trade = with_price(trade, at(side, distance))
-        assert trade.best_price == at(side, best)
 
 
 @pytest.mark.parametrize("side", SIDES)

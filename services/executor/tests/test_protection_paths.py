@@ -22,7 +22,7 @@ from phoenix95.executor.core.intents import TERMINAL, Intent, PositionSide, move
 from phoenix95.executor.core.observe import ConditionalReport, Report
 from phoenix95.executor.core.options import Options, Target
 from phoenix95.executor.core.plan import Bounds
-from phoenix95.executor.core.protection import wanted, with_price
+from phoenix95.executor.core.protection import better, wanted
 from phoenix95.executor.ports import Ledger, Ports, Venue
 from phoenix95.executor.protocol.moves import advance
 
@@ -71,7 +71,10 @@ class Exchange:
             best = max(one.best, self.price) if self.way > 0 else min(one.best, self.price)
             self.algos[client_id] = msgspec.structs.replace(one, best=best)
         if self.stored.trade.opened_ms is not None:
-            self.stored = msgspec.structs.replace(self.stored, trade=with_price(self.stored.trade, self.price))
+            trade = self.stored.trade
+            if trade.best_price is None or better(self.price, trade.best_price, trade.position_side):
+                trade = msgspec.structs.replace(trade, best_price=self.price)
+            self.stored = msgspec.structs.replace(self.stored, trade=trade)
         for client_id, one in list(self.algos.items()):
             if one.report.state == "OPEN" and self._met(one.intent, self.algos[client_id].best):
                 taken = min(one.intent.quantity, self.position)

@@ -16,6 +16,7 @@ from phoenix95.common.errors import ConfigError, TransientError
 DIRECT: Final = "phoenix95.direct"  # entry points: what a command does with --direct, by its name
 EXIT_NOT_DONE: Final = 1
 ACCOUNT: Final = "account"
+_ALONE: Final = "`phoenix95 flatten --direct` needs only the exchange's keys"
 _STYLES: Final = {"RUN": GOOD, "REDUCE_ONLY": "yellow", "HALT": BAD, "FLATTEN": f"bold {BAD}"}
 
 Symbol = Annotated[str | None, typer.Option(help="only this symbol; default: the whole account")]
@@ -87,14 +88,17 @@ def flatten(
         raise typer.Exit(_directly("flatten", symbol=symbol, yes=yes, dry_run=dry_run, seconds=seconds, data=data))
     if dry_run:
         raise ConfigError("--dry-run goes with --direct; `phoenix95 status` shows what is held")
-    gateway = find_gateway(url, data)
+    try:
+        gateway = find_gateway(url, data)
+    except ConfigError as error:
+        raise ConfigError(f"{error}; {_ALONE}") from error
     if not yes:
         confirm(gateway, f"Close {symbol or 'everything'} at the market")
     reason = reason if reason is not None else typer.prompt("Why", err=True)
     try:
         _demand(gateway, "flatten", {"symbol": symbol, "reason": reason}, as_json)
     except TransientError as error:
-        raise TransientError(f"{error}; `phoenix95 flatten --direct` needs only the exchange's keys") from error
+        raise TransientError(f"{error}; {_ALONE}") from error
 
 
 def _directly(name: str, *, data: Path, **given: Any) -> int:

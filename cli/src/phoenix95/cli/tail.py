@@ -85,7 +85,7 @@ def _follow(
         news: list[tuple[_Entry, str | None]] = []
         for symbol in symbols:
             wait_ms = WAIT_MS if one else 0
-            read = _again(gateway, console, stream, symbol, after=last[symbol], limit=LIMIT_MAX, wait_ms=wait_ms)
+            read = _again(gateway, stream, symbol, after=last[symbol], limit=LIMIT_MAX, wait_ms=wait_ms)
             last[symbol] = read.last or last[symbol]
             news += [(entry, symbol) for entry in read.entries]
         _print(console, stream, sorted(news, key=lambda pair: _order(pair[0])), as_json)
@@ -93,7 +93,7 @@ def _follow(
             time.sleep(BETWEEN_S)
 
 
-def _again(gateway: Gateway, console: Console, stream: str, symbol: str | None, **query: Any) -> _Read:
+def _again(gateway: Gateway, stream: str, symbol: str | None, **query: Any) -> _Read:
     """A restart of the gateway ends no `tail`; that is told once."""
     told = False
     while True:

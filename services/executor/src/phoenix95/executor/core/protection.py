@@ -102,13 +102,6 @@ def better(price: Decimal, than: Decimal, position_side: PositionSide) -> bool:
     return price > than if position_side == "LONG" else price < than
 
 
-def with_price(trade: Trade, price: Decimal) -> Trade:
-    """The trade after a price was seen while it was open."""
-    if trade.best_price is not None and not better(price, trade.best_price, trade.position_side):
-        return trade
-    return msgspec.structs.replace(trade, best_price=price)
-
-
 def _stop(group: Group, held: Decimal, now_ms: int) -> Wanted:
     """Never to the worse side. Where a stop of the right size rests, a better place is a wish; else any is urgent."""
     floor = _floor(group, held)
