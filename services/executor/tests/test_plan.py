@@ -187,6 +187,29 @@ def test_an_exit_filled_in_part_is_followed_by_another(planned: Group) -> None:
     assert (after.held, asked(after)) == (D("0.05"), Plan("exit"))
 
 
+def test_an_exit_that_is_too_large_for_one_order_becomes_several(planned: Group) -> None:
+    """What a person opened may be more than the exchange takes at once: it must not be held for ever."""
+    group, now_ms, sent = in_stage(entered(planned), "CLOSING", close_reason="manual"), NOW_MS, list[Decimal]()
+    for number in range(20):
+        now_ms += 10_000
+        if number > 0:
+            assert isinstance(asked(group, now_ms), Plan)
+            new = attempt(group, "exit", number=number, account="test", now_ms=now_ms, quantity=group.held)
+            group = with_intent(group, new, now_ms)
+        sending = asked(group, now_ms)
+        assert isinstance(sending, Send)
+        sent.append(sending.quantity)
+        one = move(signed(group.of("exit")[-1]), "SENT", quantity=sending.quantity)
+        if sending.quantity > D("0.06"):
+            one = move(one, "REJECTED", refusal=-4005, updated_ms=now_ms)
+        else:
+            one = move(one, "FILLED", filled=sending.quantity, order_id=f"x{number}", updated_ms=now_ms)
+        group = with_intent(group, one, now_ms)
+        if group.held == 0:
+            break
+    assert sent == [D("0.2"), D("0.1"), D("0.05"), D("0.05"), D("0.05"), D("0.05")]
+
+
 def test_a_target_filled_in_part_shrinks_the_stop(planned: Group) -> None:
     group = stopped(entered(planned))
     target = move(signed(group.of("target")[0]), "PARTIAL", filled=D("0.05"), order_id="72")

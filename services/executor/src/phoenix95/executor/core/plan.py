@@ -5,7 +5,8 @@ the answer depends on what is stored and on the time alone. The order of the bra
 first what is unknown about the entry, then protection, then the rest.
 """
 
-from decimal import Decimal
+from collections.abc import Iterable
+from decimal import ROUND_FLOOR, Decimal
 from typing import Final
 
 import msgspec
@@ -19,6 +20,7 @@ MIN_POLL_MS: Final = 50
 BARRIER_STEPS: Final = 20
 REFUSED_PAUSE_MS: Final = 200
 REFUSED_PAUSE_MAX_MS: Final = 5_000
+TOO_LARGE: Final = -4005  # more than the exchange takes in one order
 VERIFY_MS: Final = 10_000  # protection is looked at this often at least, whatever the settings say
 # the exchange's own orders, by the start of their client ids
 EXCHANGES_OWN: Final[dict[str, ExitReason]] = {
@@ -248,7 +250,7 @@ def _close(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
         return Look(bounds.look_ms)
     for one in exits:
         if one.state == "PLANNED":
-            return Send(one.client_id, held)
+            return Send(one.client_id, _takeable(held, exits))
     refused = sum(one.state == "REJECTED" for one in exits)
     if refused and exits[-1].state == "REJECTED":
         pause_ms = min(REFUSED_PAUSE_MAX_MS, REFUSED_PAUSE_MS * 2 ** min(refused, 10))
@@ -256,6 +258,18 @@ def _close(group: Group, held: Decimal, now_ms: int, bounds: Bounds) -> Move:
             return Look(bounds.look_ms)
         return Plan("exit", look_first=exits[-1].refused)
     return Plan("exit")
+
+
+def _takeable(held: Decimal, exits: Iterable[Intent]) -> Decimal:
+    """All that is held, or half of the smallest order that the exchange found too large: what somebody else opened or
+    added to may be more than it takes in one. In whole units of the last digit of what is held, if possible."""
+    refused = [one.quantity for one in exits if one.refusal == TOO_LARGE]
+    if not refused:
+        return held
+    exponent = held.normalize().as_tuple().exponent
+    unit = Decimal(1).scaleb(min(0, int(exponent)))
+    half = min(refused) / 2
+    return min(held, half.quantize(unit, rounding=ROUND_FLOOR) or half)
 
 
 def _wind_up(group: Group, bounds: Bounds) -> Move:
