@@ -715,7 +715,7 @@ async def test_a_difference_that_looking_does_not_resolve_restricts_the_account_
     reconciler = Reconciler(ports, opened.ledger, opened.writer, exchange, exchange, means)
     exchange.open = (
         Resting(
-            symbol="BTCUSDT", venue_id="1", client_id="p95sleft", conditional=True, kind="STOP_MARKET", side="SELL",
+            symbol="ETHUSDT", venue_id="1", client_id="p95sleft", conditional=True, kind="STOP_MARKET", side="SELL",
             position_side="LONG", quantity=D(1), price=D(1),
         ),
     )  # fmt: skip
