@@ -9,7 +9,7 @@ PYTEST_ARGS ?=
 P95_COMPOSE ?= docker compose
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test install lint format types arch unit e2e explore lock bench up down logs clean kill
+.PHONY: help demo test install lint format types arch unit e2e explore kill lock bench up down logs clean
 
 help: ## List the targets
 	@grep -hE '^[a-z][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -60,7 +60,7 @@ lock: install ## Resolve the dependencies again: requirements/*.lock
 	@scripts/lock $(SERVICES)
 
 bench: install ## Measure our claims of speed as ratios
-	@for file in benchmarks/bench_*.py; do $(PY) "$$file" || exit 1; done
+	@for file in benchmarks/bench_*.py; do PYTHONPATH=. $(PY) "$$file" || exit 1; done
 
 up: ## Run the whole system in containers
 	@deploy/make-secrets
