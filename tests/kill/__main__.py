@@ -9,11 +9,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from rich.console import Console
+from rich.progress import MofNCompleteColumn, Progress
 from rich.table import Table
 
 from tests.kill.campaign import Campaign, Outcome
@@ -25,12 +26,14 @@ NAKED_CRASH_MAX_MS: Final = 20_000
 NAKED_OPERATION_MAX_MS: Final = 5_000
 
 
-async def lane(seed: int, kills: int, fault_rate: float, logs: Path | None) -> Outcome:
+async def lane(
+    seed: int, kills: int, fault_rate: float, logs: Path | None, killed: Callable[[], None] = lambda: None
+) -> Outcome:
     """Run one lane; its logs are kept in `logs` when something was wrong."""
     with tempfile.TemporaryDirectory(prefix="p95-") as name:
         folder = Path(name)
         async with ground(folder, seed=seed) as place:
-            outcome = await Campaign(place, seed=seed, kills=kills, fault_rate=fault_rate).run()
+            outcome = await Campaign(place, seed=seed, kills=kills, fault_rate=fault_rate, killed=killed).run()
         if outcome.violations and logs is not None:
             _keep(folder, logs, seed)
         return outcome
@@ -91,7 +94,10 @@ async def _run(arguments: argparse.Namespace) -> int:
     console, started = Console(), time.monotonic()
     seeds = [arguments.seed + number for number in range(arguments.lanes)]
     share = -(-arguments.kills // arguments.lanes)
-    outcomes = await asyncio.gather(*(lane(seed, share, arguments.faults, arguments.logs) for seed in seeds))
+    with Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console, transient=True) as progress:
+        bar = progress.add_task("killing", total=share * len(seeds))
+        lanes = (lane(seed, share, arguments.faults, arguments.logs, lambda: progress.advance(bar)) for seed in seeds)
+        outcomes = await asyncio.gather(*lanes)
     console.print(table(outcomes, seeds, time.monotonic() - started))
     broken = [line for one in outcomes for line in failures(one)]
     for line in broken[:KEPT]:

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
@@ -57,9 +58,11 @@ class Outcome(msgspec.Struct, kw_only=True):
 class Campaign:
     """`run` kills `kills` executors on a ground, lets a last one bring everything to its end, and judges."""
 
-    def __init__(self, ground: Ground, *, seed: int, kills: int, fault_rate: float) -> None:
+    def __init__(
+        self, ground: Ground, *, seed: int, kills: int, fault_rate: float, killed: Callable[[], None] = lambda: None
+    ) -> None:
         self._ground, self._kills, self._fault_rate = ground, kills, fault_rate
-        self._seed = seed
+        self._seed, self._killed = seed, killed
         self._chance = random.Random(seed)
         self._awaited: tuple[bytes, ...] = ()
         self._left = 0
@@ -77,6 +80,7 @@ class Campaign:
             (await ground.http.post("/paper/v1/chaos", params=chaos)).raise_for_status()
             for _ in range(self._kills):
                 await self._one_life()
+                self._killed()
                 await self._resume()
         finally:
             saying.cancel()
