@@ -18,7 +18,7 @@ from phoenix95.executor.venue.exchange import Requests
 
 KEY, SECRET = "the-key", "the-secret"
 NOW_MS = 1_732_000_000_000
-OPEN = frozenset({("GET", "/fapi/v1/exchangeInfo"), ("POST", "/fapi/v1/listenKey")})
+OPEN = frozenset({("GET", "/fapi/v1/exchangeInfo"), ("POST", "/fapi/v1/listenKey"), ("GET", "/paper/v1/clock")})
 CUT, SILENT = -1, -2  # instead of a status: the connection ends without an answer, or nothing comes at all
 
 

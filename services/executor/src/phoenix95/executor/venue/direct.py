@@ -3,11 +3,11 @@
 import secrets
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from phoenix95.common.errors import TransientError
+from phoenix95.common.errors import TransientError, VenueRejected
 from phoenix95.common.events import Side
 from phoenix95.common.money import ZERO, plain
 from phoenix95.executor.core.flatten import AnySide, Held, Resting
@@ -16,6 +16,19 @@ from phoenix95.executor.venue.exchange import Requests, decoded
 
 WINDOW_MS: Final = 10_000  # closing twice does no harm, so a slow line may have its time
 PREFIX: Final = "p95d"  # of our client ids here, so that an audit finds them
+# shown to people and needed for nothing else: a row where they cannot be read is closed or cancelled all the same
+SHOWN_ONLY: Final = frozenset(
+    {"entryPrice", "markPrice", "unRealizedProfit", "origQty", "price", "stopPrice", "quantity", "triggerPrice"}
+)
+
+T = TypeVar("T")
+
+
+class Listed(NamedTuple, Generic[T]):
+    """The rows of a list that can be read, and in words those that cannot."""
+
+    rows: tuple[T, ...]
+    unread: tuple[str, ...] = ()
 
 
 class _Position(msgspec.Struct, rename="camel"):
@@ -77,42 +90,57 @@ class Direct:
         self._now_ms = now_ms
         self._largest: dict[str, Decimal] | None = None
 
-    async def held(self) -> tuple[Held, ...]:
+    async def held(self) -> Listed[Held]:
         """Every position of the account, in either position mode."""
-        found: list[_Position] = decoded(
-            list[_Position], await self._list("fapiPrivateV3GetPositionRisk"), "position risk"
-        )
-        return tuple(
-            Held(
-                symbol=one.symbol, position_side=one.position_side, amount=one.position_amt,
-                entry_price=one.entry_price, mark_price=one.mark_price, unrealized=one.un_realized_profit,
-            )
-            for one in found
-            if one.position_amt != 0
+        found = _rows(_Position, await self._list("fapiPrivateV3GetPositionRisk"), "position")
+        return Listed(
+            tuple(
+                Held(
+                    symbol=one.symbol, position_side=one.position_side, amount=one.position_amt,
+                    entry_price=one.entry_price, mark_price=one.mark_price, unrealized=one.un_realized_profit,
+                )
+                for one in found.rows
+                if one.position_amt != 0
+            ),
+            found.unread,
         )  # fmt: skip
 
     async def resting(self) -> tuple[Resting, ...]:
-        """Every open order: the plain ones, then the conditional ones."""
-        plain_ones: list[_Order] = decoded(list[_Order], await self._list("fapiPrivateGetOpenOrders"), "open orders")
-        algos: list[_Algo] = decoded(list[_Algo], await self._list("fapiPrivateGetOpenAlgoOrders"), "open algo orders")
-        return (
-            *(
+        """Every open order. Raises TransientError also where one of them cannot be read."""
+        orders, conditionals = await self.orders(), await self.conditionals()
+        for unread in (*orders.unread, *conditionals.unread):
+            raise TransientError(f"exchange: unreadable: {unread}")
+        return (*orders.rows, *conditionals.rows)
+
+    async def orders(self) -> Listed[Resting]:
+        """The plain open orders."""
+        found = _rows(_Order, await self._list("fapiPrivateGetOpenOrders"), "order")
+        return Listed(
+            tuple(
                 Resting(
                     symbol=one.symbol, venue_id=str(one.order_id), client_id=one.client_order_id, conditional=False,
                     kind=one.type, side=one.side, position_side=one.position_side, quantity=one.orig_qty,
                     price=one.price or one.stop_price, reduces=one.reduce_only or one.close_position,
                 )
-                for one in plain_ones
+                for one in found.rows
             ),
-            *(
+            found.unread,
+        )  # fmt: skip
+
+    async def conditionals(self) -> Listed[Resting]:
+        """The open conditional orders."""
+        found = _rows(_Algo, await self._list("fapiPrivateGetOpenAlgoOrders"), "conditional order")
+        return Listed(
+            tuple(
                 Resting(
                     symbol=one.symbol, venue_id=str(one.algo_id), client_id=one.client_algo_id, conditional=True,
                     kind=one.order_type, side=one.side, position_side=one.position_side,
                     quantity=one.quantity or ZERO, price=one.trigger_price or ZERO,
                     reduces=one.reduce_only or one.close_position,
                 )
-                for one in algos
+                for one in found.rows
             ),
+            found.unread,
         )  # fmt: skip
 
     async def cancel(self, order: Resting) -> None:
@@ -146,9 +174,9 @@ class Direct:
         if self._largest is None:
             try:
                 answer = await self._requests.read("fapiPublicGetExchangeInfo", {})
-            except TransientError:
+                info: _Info = decoded(_Info, answer, "exchange info")
+            except (TransientError, VenueRejected):
                 return {}
-            info: _Info = decoded(_Info, answer, "exchange info")
             self._largest = {
                 one.symbol: min((limit.max_qty for limit in one.filters if limit.max_qty > 0), default=ZERO)
                 for one in info.symbols
@@ -163,3 +191,19 @@ class Direct:
 
     def _stamp(self) -> dict[str, int]:
         return {"timestamp": self._now_ms(), "recvWindow": WINDOW_MS}
+
+
+def _rows(kind: type[T], answer: list[Any], what: str) -> Listed[T]:
+    """Each row by itself: one that nobody can read must not keep the others from being closed."""
+    found, unread = list[T](), list[str]()
+    for row in answer:
+        needed = {key: row[key] for key in row if key not in SHOWN_ONLY} if isinstance(row, dict) else row
+        try:
+            try:
+                found.append(decoded(kind, row, what))
+            except TransientError:
+                found.append(decoded(kind, needed, what))
+        except TransientError as error:
+            ids = (row.get(key) for key in ("symbol", "clientOrderId", "clientAlgoId")) if row is not needed else ()
+            unread.append(" ".join((what, *(str(one)[:40] for one in ids if one), f"({error})")))
+    return Listed(tuple(found), tuple(unread))
