@@ -19,9 +19,10 @@ from phoenix95.executor.ledger.ownership import take as own
 from phoenix95.executor.ledger.store import PostgresLedger
 from phoenix95.executor.ledger.writing import Writer
 from phoenix95.executor.ports import Ports, Venue
-from phoenix95.executor.protocol.intake import Standing, take
+from phoenix95.executor.protocol.intake import Standing, Taken, take
 
 NOW_MS = 1_721_347_200_000
+NOTHING = Taken(begun=(), ended=(), again=False)
 STREAM = "p95:reply:{03}:BTCUSDT"
 ACCOUNT = Told(at_ms=NOW_MS, equity=Decimal(1), wallet=Decimal(1), available=Decimal(1), unrealized=Decimal(0))
 # stamps, and what the row says of them: (cache_hit, processing_time_ms)
@@ -56,7 +57,7 @@ async def test_a_row_tells_what_the_stamps_told(ledger_url: str, an_analysis: Ca
         fields = {b"d": encode(analysis)} | ({} if stamps is None else {b"s": stamps})
         entries.append((f"{number}-0", fields))
     try:
-        assert await take(ports, STREAM, entries, standing=Standing(ACCOUNT, None), limits=Limits()) == ()
+        assert await take(ports, STREAM, entries, standing=Standing(ACCOUNT, None), limits=Limits()) == NOTHING
         async with engine.connect() as connection:
             told = await connection.execute(
                 text("select analysis_id, cache_hit, processing_time_ms from ledger.signals")
@@ -83,5 +84,5 @@ async def test_a_number_that_no_column_can_hold_is_kept_as_unreadable(
         account="main", recv_window_ms=5_000,
     )  # fmt: skip
     entries = [("7-0", {b"d": encode(an_analysis(action="HOLD", **{field: 2**63}))})]
-    assert await take(ports, STREAM, entries, standing=Standing(ACCOUNT, None), limits=Limits()) == ()
+    assert await take(ports, STREAM, entries, standing=Standing(ACCOUNT, None), limits=Limits()) == NOTHING
     assert kept == [f"7-0 entry: {2**63} is out of range"]

@@ -127,14 +127,19 @@ async def _put_right(parts: _Parts) -> None:
             try:
                 await ledger.restamp_naked(parts.clock.now_ms())
                 reconciler = Reconciler(ports, ledger, writer, desk, parts.truths, means)
-                for _ in range(CERTAIN_LOOKS):
-                    await reconciler.look(fully=True)
-                    await asyncio.sleep(BETWEEN_LOOKS_S)
+                await _looks(reconciler)
                 await _settled(desk, ledger)
+                await _looks(reconciler)  # an old stop goes only when the new one was seen
             finally:
                 stop.set()
     finally:
         await ownership.release()
+
+
+async def _looks(reconciler: Reconciler) -> None:
+    for _ in range(CERTAIN_LOOKS):
+        await reconciler.look(fully=True)
+        await asyncio.sleep(BETWEEN_LOOKS_S)
 
 
 async def _own(parts: _Parts) -> Ownership:
