@@ -167,6 +167,7 @@ class ExecutorSettings(Settings, frozen=True, kw_only=True, forbid_unknown_field
             naked_ms=max(self.naked_ms, self.recv_window_ms),
             margin_ms=max(MARGIN_WINDOWS * self.recv_window_ms, BACKEND_MS if self.mode != "paper" else 0),
             poll_ms=self.poll_ms,
+            one_way=not self.hedge_mode,
         )
 
 

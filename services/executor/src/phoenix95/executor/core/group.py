@@ -117,6 +117,12 @@ class Group(msgspec.Struct, frozen=True, kw_only=True):
             closed += fill.quantity if fill.side == self.closing_side else -fill.quantity
         return self.entry.filled - closed
 
+    @property
+    def turned_over(self) -> bool:
+        """Whether more was closed than entered by the exchange's own list, which counts nothing twice."""
+        sides = (fill.quantity if fill.side == self.closing_side else -fill.quantity for fill in self.fills)
+        return self.fills_complete and sum(sides, ZERO) > 0
+
     def fills_of(self, intent: Intent) -> tuple[Fill, ...]:
         return tuple(fill for fill in self.fills if fill.order_id == intent.order_id)
 

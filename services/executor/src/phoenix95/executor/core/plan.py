@@ -33,7 +33,8 @@ _BY_ROLE: Final[dict[Role, ExitReason]] = {"stop": "stop_loss", "target": "take_
 
 class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     """`naked_ms` and `margin_ms` are exchange ms, pauses are real ones. `unresolved_max` requests of one role may be
-    unknown at a time: repeating a reducing order is harmless, but not without end."""
+    unknown at a time: repeating a reducing order is harmless, but not without end. `one_way`: a symbol has one
+    position, and who trades through it turns it over."""
 
     naked_ms: int = 5_000
     margin_ms: int = 10_000
@@ -41,6 +42,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
     unresolved_max: int = 3
     poll_ms: int = 1_000
     look_ms: int = 200
+    one_way: bool = False
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -128,7 +130,8 @@ def _next(group: Group, now_ms: int, modes: Modes, bounds: Bounds) -> Move:
         return Fail(entry.reason or f"the entry is {entry.state}")
     held = group.held
     if held < 0:  # a fill that we count twice until its order is known; looking resolves it
-        return Look(bounds.look_ms)
+        # but in one-way mode a person may have turned the position over: what is held now is another trade's
+        return _wind_up(group, bounds) if bounds.one_way and group.turned_over else Look(bounds.look_ms)
     if held == 0:
         return _wind_up(group, bounds)
     if group.trade.close_reason is not None:

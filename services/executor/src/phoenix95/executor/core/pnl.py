@@ -62,6 +62,20 @@ def result(fills: Iterable[Fill], position_side: PositionSide, quote: str = QUOT
     )  # fmt: skip
 
 
+def until_flat(fills: Iterable[Fill], position_side: PositionSide) -> tuple[Fill, ...]:
+    """The fills of one trade, by trade id, up to the one that turned its position over, which one-way mode allows: the
+    part of it that closed, with its whole fee. What it opened, and all that came after, is another trade's."""
+    opening = "BUY" if position_side == "LONG" else "SELL"
+    mine, size = list[Fill](), ZERO
+    for fill in sorted(fills, key=lambda one: one.trade_id):
+        left = size + (fill.quantity if fill.side == opening else -fill.quantity)
+        if left < 0:
+            return (*mine, msgspec.structs.replace(fill, quantity=size)) if size > 0 else tuple(mine)
+        mine.append(fill)
+        size = left
+    return tuple(mine)
+
+
 def unrealized(size: Decimal, entry_price: Decimal, mark: Decimal, position_side: PositionSide) -> Decimal:
     """The result of an open position at `mark`, before fees. `size` is positive on both sides."""
     return size * (mark - entry_price if position_side == "LONG" else entry_price - mark)

@@ -1,5 +1,7 @@
 """Asking the exchange about what is not finished, and storing its answers."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from phoenix95.common.money import ZERO
@@ -7,6 +9,7 @@ from phoenix95.executor.core.group import Fill, Group, with_fills, with_intent
 from phoenix95.executor.core.intents import TERMINAL, Intent, move
 from phoenix95.executor.core.observe import not_found, seen_conditional, seen_order, unlisted
 from phoenix95.executor.core.plan import stored_with_entry
+from phoenix95.executor.core.pnl import until_flat
 from phoenix95.executor.ports import Ports
 
 
@@ -82,7 +85,13 @@ async def sync_fills(ports: Ports, group: Group) -> Group:
     since_ms = min(intent.signed_ms for intent in group.intents if intent.signed_ms is not None) - ports.recv_window_ms
     found = await ports.venue.fills(trade.symbol, since_ms=since_ms, after_id=_all_known_to(group))
     known = {fill.trade_id for fill in group.fills}
-    new = [_of_trade(fill, group) for fill in found if fill.trade_id not in known and _belongs(fill, group, since_ms)]
+    belonging = [fill for fill in found if _belongs(fill, group, since_ms)]
+    end = _last_of(group, belonging)
+    new = [
+        _of_trade(fill, group)
+        for fill in belonging
+        if fill.trade_id not in known and (end is None or fill.trade_id <= end)
+    ]
     ours = {intent.order_id for intent in group.intents}
     asked = group
     if any(fill.order_id not in ours for fill in new):
@@ -130,6 +139,18 @@ def _all_known_to(group: Group) -> int | None:
 
 def _belongs(fill: Fill, group: Group, since_ms: int) -> bool:
     return fill.position_side in (group.trade.position_side, "BOTH") and fill.time_ms >= since_ms
+
+
+def _last_of(group: Group, found: Iterable[Fill]) -> int | None:
+    """The trade id after which nothing is this trade's any more: in one-way mode a fill may turn its position over, and
+    what that opened is followed as another trade's. None: hedge mode, or the entry's fills are not all known yet."""
+    one_way = [fill for fill in found if fill.position_side == "BOTH"]
+    entry = group.entry
+    if not one_way or entry.state not in TERMINAL or entry.filled == 0 or not group.fills_complete_of(entry):
+        return None
+    first = min(fill.trade_id for fill in group.fills_of(entry))
+    listed = {fill.trade_id: fill for fill in (*one_way, *group.fills) if fill.trade_id >= first}
+    return max(fill.trade_id for fill in until_flat(listed.values(), group.trade.position_side))
 
 
 def _of_trade(fill: Fill, group: Group) -> Fill:

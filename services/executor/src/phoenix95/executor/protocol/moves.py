@@ -3,6 +3,8 @@
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+import msgspec
+
 from phoenix95.common.errors import OutcomeUnknown, RateLimited, TransientError, VenueRejected
 from phoenix95.executor.core.candidate import Modes
 from phoenix95.executor.core.decide import attempt
@@ -23,6 +25,7 @@ from phoenix95.executor.core.plan import (
     next_move,
     stored_with_entry,
 )  # fmt: skip
+from phoenix95.executor.core.pnl import until_flat
 from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.looking import adopt, ask, look, name_orders
 
@@ -57,6 +60,8 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_o
     # an entry that is not signed yet is checked against the modes by the transaction that signs it
     modes = _UNASKED if group.entry.state == "PLANNED" else await ports.ledger.modes()
     chosen = next_move(group, now_ms=ports.clock.now_ms(), modes=modes, bounds=ports.bounds)
+    if group.held < 0 and not isinstance(chosen, Look) and await _is_there(ports, group):
+        chosen = Look(ports.bounds.look_ms)  # turned over by a list that does not have everything yet
     if isinstance(chosen, Send) and ports.clock.now_ms() > asked_ms + ports.recv_window_ms:
         return AT_ONCE  # we were stopped meanwhile: another executor may have sent it and closed the trade since
     match chosen:
@@ -82,9 +87,15 @@ async def advance(ports: Ports, analysis_id: str, *, sync: bool = False, taken_o
         case Name(order_ids):
             await name_orders(ports, group, order_ids)
         case Finish(reason):
-            await ports.ledger.finish(group, reason, ports.clock.now_ms())
+            fills = until_flat(group.fills, group.trade.position_side)
+            await ports.ledger.finish(msgspec.structs.replace(group, fills=fills), reason, ports.clock.now_ms())
             return DONE
     return AT_ONCE
+
+
+async def _is_there(ports: Ports, group: Group) -> bool:
+    place = group.trade.symbol, group.trade.position_side
+    return any((one.symbol, one.position_side) == place for one in await ports.venue.positions())
 
 
 async def _send(ports: Ports, group: Group, intent: Intent, quantity: Decimal) -> Pause:

@@ -7,7 +7,7 @@ from phoenix95.common.money import plain
 from phoenix95.executor.audit.checks import check
 from phoenix95.executor.audit.scene import DIFFERENCES_MAX, Outcome, Scene
 from phoenix95.executor.core.intents import PositionSide
-from phoenix95.executor.core.pnl import result
+from phoenix95.executor.core.pnl import result, until_flat
 from phoenix95.executor.ledger.evidence import Closed
 
 
@@ -19,7 +19,8 @@ async def results(scene: Scene) -> Outcome:
 
 
 def _judged(closed: Closed) -> str | None:
-    made = result(closed.fills, cast(PositionSide, closed.position_side), closed.quote)
+    side = cast(PositionSide, closed.position_side)
+    made = result(until_flat(closed.fills, side), side, closed.quote)
     if made.size != 0:
         return f"{closed.analysis_id}: closed, and by its fills {plain(made.size)} {closed.symbol} are open"
     for what, booked, summed in (
