@@ -15,7 +15,7 @@ from phoenix95.common.bus.prices import read_price
 from phoenix95.common.bus.reader import Entry, LogReader
 from phoenix95.common.bus.symbols import read_symbols
 from phoenix95.common.clock import Clock
-from phoenix95.common.errors import BadMessage, TransientError, VenueRejected
+from phoenix95.common.errors import BadMessage, Fenced, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.common.events import ClosePosition, DeadLetter, PlaceTrade
 from phoenix95.common.retry import pause
 from phoenix95.common.wire import command_decoder
@@ -31,6 +31,8 @@ SYMBOLS_EVERY_S: Final = 1.0
 REGRESSED_EVERY_S: Final = 5.0
 ACCOUNT_EVERY_S: Final = 3.0
 ACCOUNT_AGAIN_S: Final = 1.0
+TRIES_MAX: Final = 3
+ERROR_MAX: Final = 500  # of an error's text, in characters
 
 
 class AccountView:
@@ -144,6 +146,42 @@ class Commands:
         )
         if active is not None:
             self._desk.start(active, command.symbol)
+
+
+class Analyses:
+    """Works through analyses and replies. `broken` has what nobody foresaw, by stream: the entry and its tries in a
+    row. From then on a stream is read one entry at a time, until that one is over."""
+
+    def __init__(self, ports: Ports, desk: Desk, limits: Limits) -> None:
+        self._ports, self._desk, self._limits = ports, desk, limits
+        self.broken: dict[str, tuple[str, int]] = {}
+
+    async def follow(self, stream: str, entries: list[Entry], standing: Standing, offsets: dict[str, str]) -> None:
+        """Raises what went wrong. An entry that failed for an unforeseen reason so many times becomes a dead letter:
+        what is behind it may be an exit."""
+        parts = [[one] for one in entries] if stream in self.broken else [entries]
+        for part in parts:
+            entry_id, fields = part[0]
+            try:
+                await handle(self._ports, self._desk, stream, part, standing, self._limits)
+            except (Fenced, TransientError, VenueRejected, OutcomeUnknown):
+                raise
+            except Exception as error:
+                last_id, tries = self.broken.get(stream, ("", 0))
+                self.broken[stream] = entry_id, tries + 1 if last_id == entry_id else 1
+                if len(part) > 1 or self.broken[stream][1] < TRIES_MAX:
+                    raise
+                await self._give_up(stream, entry_id, fields, error)
+            offsets[stream] = part[-1][0]
+        self.broken.pop(stream, None)
+
+    async def _give_up(self, stream: str, entry_id: str, fields: dict[bytes, bytes], error: Exception) -> None:
+        said = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:ERROR_MAX]
+        structlog.get_logger().error("entry_given_up", stream=stream, entry_id=entry_id, exc_info=error)
+        ledger = self._ports.ledger
+        await ledger.poison(stream, entry_id, as_text(fields), said, self._ports.clock.now_ms())
+        text = f"{stream} {entry_id} was not decided on, {TRIES_MAX} tries failed: {said}"
+        await ledger.alert("error", "entry_given_up", text, None)
 
 
 async def handle(

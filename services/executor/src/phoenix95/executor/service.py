@@ -36,7 +36,7 @@ from phoenix95.executor.ports import Ports
 from phoenix95.executor.protocol.intake import Standing
 from phoenix95.executor.protocol.remembering import Remembering
 from phoenix95.executor.publishing import publish
-from phoenix95.executor.reading import AccountView, Commands, Following, handle
+from phoenix95.executor.reading import AccountView, Analyses, Commands, Following
 from phoenix95.executor.reconcile import Means, Reconciler
 from phoenix95.executor.venue import budget
 from phoenix95.executor.venue.binance import Binance
@@ -239,6 +239,7 @@ class _Executor:
         stop_share = Decimal(str(self._settings.manual_stop_percent))
         ports = msgspec.structs.replace(self._ports, market=following.market)
         commands = Commands(ports, self._ledger, desk, self._limits, stop_share)
+        analyses = Analyses(ports, desk, self._limits)
         with_recovery = asyncio.create_task(self._recovered.wait())
         await asyncio.wait({with_recovery}, timeout=RECOVERY_FIRST_S)
         with_recovery.cancel()
@@ -247,6 +248,7 @@ class _Executor:
             try:
                 await following.refresh(reader)
                 batches = await reader.read(following.offsets)
+                unforeseen: Exception | None = None
                 # commands first: a person who wants out does not wait for the analyses
                 for stream, entries in sorted(batches, key=lambda batch: batch[0] != keys.COMMAND):
                     standing = self._standing()
@@ -255,8 +257,14 @@ class _Executor:
                             await commands.obey(entry_id, fields, standing)
                             following.offsets[stream] = entry_id
                     else:
-                        await handle(ports, desk, stream, entries, standing=standing, limits=self._limits)
-                        following.offsets[stream] = entries[-1][0]
+                        try:
+                            await analyses.follow(stream, entries, standing, following.offsets)
+                        except (Fenced, TransientError, VenueRejected, OutcomeUnknown):
+                            raise
+                        except Exception as error:  # the other streams do not wait for it
+                            unforeseen = unforeseen or error
+                if unforeseen is not None:
+                    raise unforeseen
                 self._context.health.progress("reading")
             except Fenced:
                 raise
