@@ -737,3 +737,45 @@ async def test_a_difference_that_looking_does_not_resolve_restricts_the_account_
     assert exchange.resynced == [group.trade.analysis_id] * 3
     assert (await opened.ledger.modes()).account == "REDUCE_ONLY"
     assert len(await rows(opened, "select 1 from ledger.portfolio")) == 3
+
+
+async def test_a_finding_whose_action_fails_unforeseen_keeps_nothing_else_from_being_done(opened: Opened) -> None:
+    exchange: Any = Exchange()
+    ports: Any = SimpleNamespace(venue=exchange, clock=ManualClock(NOW_MS + 100), account="main", recv_window_ms=5_000)
+    means = Means(policy=Policy(), wanted=AccountMode(), stop_share=D("0.01"), limits=Limits())
+    reconciler = Reconciler(ports, opened.ledger, opened.writer, exchange, exchange, means)
+    exchange.open = tuple(
+        Resting(
+            symbol="ETHUSDT", venue_id=name, client_id=name, conditional=True, kind="STOP_MARKET", side="SELL",
+            position_side="LONG", quantity=D(1), price=D(1),
+        )
+        for name in ("p95s1", "p95s2")
+    )  # fmt: skip
+    cancel = exchange.cancel
+
+    async def failing(order: Resting) -> None:
+        if order.client_id == "p95s1":
+            raise ValueError("no such thing")
+        await cancel(order)
+
+    exchange.cancel = failing
+    for _ in range(3):
+        await reconciler.look(fully=False)
+    assert set(exchange.cancelled) == {"p95s2"}
+    assert len(await rows(opened, "select 1 from ledger.portfolio")) == 3
+    told = [alert_decoder.decode(row.body) for row in await opened.outbox.waiting(100) if row.stream == keys.ALERT]
+    assert [one.kind for one in told] == ["finding_not_mended"]
+    assert "ValueError: no such thing" in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("symbol", "taken"),
+    [("\u5e01\u5b89\u4eba\u751fUSDT", True), ("1000x-Y.Z", True), ("A" * 41, False), ("a\u0085b", False)],
+)
+async def test_whatever_the_exchange_lists_has_a_control_mode(opened: Opened, symbol: str, taken: bool) -> None:
+    if not taken:
+        with pytest.raises(Exception, match="no scope"):
+            await opened.ledger.tighten("HALT", "unprotected", "why", symbol)
+        return
+    assert await opened.ledger.tighten("HALT", "unprotected", "why", symbol)
+    assert (await opened.ledger.modes()).symbols == {symbol: "HALT"}

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from phoenix95.common.errors import TransientError, VenueRejected
+from phoenix95.common.errors import Fenced, TransientError, VenueRejected
 from phoenix95.executor.core.adoption import adopted
 from phoenix95.executor.core.book import exposures
 from phoenix95.executor.core.candidate import Book
@@ -58,6 +58,7 @@ class Reconciler:
         self._ports, self._ledger, self._writer, self._desk = ports, ledger, writer, desk
         self._truths, self._means = truths, means
         self._looks: dict[Finding, int] = {}
+        self._told: set[Finding] = set()  # whose action failed for a reason that nobody foresaw
         self._first = True
         self._configs: dict[str, Config] | None = None
 
@@ -130,8 +131,20 @@ class Reconciler:
                 structlog.get_logger().warning("finding_not_mended", finding=finding.text, reason=str(error))
                 looks[finding] -= 1
                 failed = failed or TransientError(f"{finding.text}: {error}")
+            except Fenced:
+                raise
+            except Exception as error:  # one that nobody foresaw must not keep the others from being seen to
+                structlog.get_logger().exception("finding_not_mended", finding=finding.text)
+                looks[finding] -= 1
+                await self._tell_unforeseen(finding, error)
         self._looks = looks
         return failed
+
+    async def _tell_unforeseen(self, finding: Finding, error: Exception) -> None:
+        if finding not in self._told:
+            text = f"{finding.text}: nothing could be done about it: {type(error).__name__}: {error}"
+            await self._ledger.alert("critical", "finding_not_mended", text[:1000], finding.symbol or None)
+            self._told.add(finding)
 
     async def _act(self, finding: Finding, looks: int, truth: Truth) -> None:
         certain = looks == (1 if self._first else CERTAIN_LOOKS)
