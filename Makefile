@@ -25,8 +25,7 @@ install: .venv/.installed ## Install what is missing: system packages, then Pyth
 .venv/.installed: requirements/dev.lock $(MEMBERS:%=%/pyproject.toml)
 	@echo "installing the locked Python packages into .venv ..."
 	@test -x $(PY) || python3 -m venv .venv || { echo "python3-venv is missing: apt-get install -y python3-venv" >&2; exit 1; }
-	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
-	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation $(MEMBERS:%=-e %)
+	@scripts/python-packages $(MEMBERS)
 	@touch $@
 
 lint: install ## Style and common faults (ruff)
