@@ -13,10 +13,11 @@ from tests.explorer.report import Row, table
 from tests.explorer.scenarios import SCENARIOS
 
 FAULTS = 2
+LONG = ("entry filled in two", "two targets, one hit")  # their pairs take a third of the time: `make explore` has them
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", SCENARIOS)
+@pytest.mark.parametrize("name", [name for name in SCENARIOS if name not in LONG])
 def test_no_placement_of_up_to_two_faults_breaks_anything(
     name: str, record_property: Callable[[str, object], None]
 ) -> None:

@@ -14,7 +14,7 @@ import pytest
 from tests.kill.campaign import COMMIT, judged
 from tests.kill.ground import Ground, ground, until
 
-COMMITS = 12  # as many as lie between an analysis and its protected position, and some more
+COMMITS = (1, 2, 3, 4, 5, 6, 8, 10)  # as many as lie between an analysis and its closed position, and some more
 ENTRY = b"POST /fapi/v1/order"
 SYMBOL = "ETHUSDT"
 PROTECTED_S = 5.0
@@ -56,7 +56,7 @@ async def test_every_commit_may_lose_its_answer(place: Ground) -> None:
                 place.to_postgres.mute()
 
     place.to_postgres.on_sent = lose
-    for number in range(1, COMMITS + 1):
+    for number in COMMITS:
         left = number
         await say(place, hold_ms=100)
         await until(place.all_over, OVER_S, f"the trade of lost commit {number} to be over", place.unfinished)
