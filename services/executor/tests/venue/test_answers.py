@@ -11,7 +11,7 @@ from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.budget import Budget
 from phoenix95.executor.venue.exchange import Requests
 
-from .conftest import CUT, SILENT, Stub
+from .conftest import CUT, NOW_MS, SILENT, Stub
 
 PLAIN, CONDITIONAL = "/fapi/v1/order", "/fapi/v1/algoOrder"
 Make = Callable[..., Intent]
@@ -154,3 +154,22 @@ async def test_no_endpoint_of_ccxt_leads_to_another_host(stub: Stub, requests: R
     for endpoint in ("privateGetAccount", "sapiGetAccountStatus", "dapiPrivateGetBalance", "papiGetBalance"):
         await requests.read(endpoint, {})
     assert len(stub.asked) == 4
+
+
+@pytest.mark.parametrize(("days", "windows"), [(6.9, 1), (7, 2), (20, 3), (1_000, 26)])
+async def test_trades_of_many_days_are_asked_for_in_windows_of_seven(
+    stub: Stub, venue: Binance, days: float, windows: int
+) -> None:
+    """Another list than the real one's would hide an old trade behind its first week."""
+    day_ms = 86_400_000
+    stub.say("GET", "/fapi/v1/userTrades", 200, [])
+    since_ms = NOW_MS - round(days * day_ms)
+    assert await venue.fills("BTCUSDT", since_ms=since_ms, after_id=None) == ()
+    asked = [one.params for one in stub.asked]
+    starts = [int(one["startTime"]) for one in asked]
+    ends = [int(one["endTime"]) for one in asked[:-1]]
+    assert len(asked) == windows
+    assert starts[0] == max(since_ms, NOW_MS - 180 * day_ms)
+    assert starts[1:] == [one + 1 for one in ends]
+    assert all(end - start < 7 * day_ms for start, end in zip(starts, [*ends, NOW_MS], strict=True))
+    assert "endTime" not in asked[-1]

@@ -11,6 +11,7 @@ from phoenix95.common.errors import ConfigError, OutcomeUnknown, VenueRejected
 from phoenix95.executor.core.intents import Intent, Role
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
+from phoenix95.executor.venue.truth import Truths
 
 from .conftest import NOW_MS, Stub
 
@@ -124,3 +125,19 @@ async def test_a_margin_type_that_positions_or_orders_forbid_names_the_setting(
     stub.say("POST", MARGIN, 400, {"code": code, "msg": "Margin type cannot be changed."})
     with pytest.raises(VenueRejected, match="P95_EXECUTOR_MARGIN_TYPE is cross"):
         await account(requests, margin="cross").prepare("BTCUSDT", 5)
+
+
+@pytest.mark.parametrize(
+    ("leverage", "margin", "again"), [(5, "ISOLATED", False), (20, "ISOLATED", True), (5, "CROSSED", True)]
+)
+async def test_settings_that_somebody_changed_are_set_again_before_the_next_entry(
+    stub: Stub, requests: Requests, venue: Binance, leverage: int, margin: str, again: bool
+) -> None:
+    truths = Truths(requests, venue.stamp, venue.settings_seen)
+    listed = [{"symbol": "BTCUSDT", "marginType": margin, "leverage": leverage}]
+    stub.say("GET", "/fapi/v1/symbolConfig", 200, listed)
+    await venue.prepare("BTCUSDT", 5)
+    await truths.configs()
+    await venue.prepare("BTCUSDT", 5)
+    assert stub.paths().count("POST /fapi/v1/leverage") == (2 if again else 1)
+    assert stub.paths().count(f"POST {MARGIN}") == (2 if again else 1)

@@ -87,7 +87,7 @@ async def run(context: Ctx) -> None:
                 ownership,
                 writer,
                 emitted,
-                Truths(requests, venue.stamp),
+                Truths(requests, venue.stamp, venue.settings_seen),
                 _key_check(settings, requests, venue),
             ).run()
         finally:

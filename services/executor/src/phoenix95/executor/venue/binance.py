@@ -1,7 +1,7 @@
 """The venue port over Binance USD-M futures, in hedge or one-way mode, with isolated or cross margin."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import monotonic
 from typing import Any, Final, Literal, TypeVar
 
@@ -26,6 +26,8 @@ from phoenix95.executor.venue.payloads import (
 from phoenix95.executor.venue.reference import Reference
 
 FILLS_PAGE: Final = 1000
+FILLS_WINDOW_MS: Final = 7 * 86_400_000  # a question by time reaches no further from its beginning
+FILLS_KEPT_MS: Final = 180 * 86_400_000  # older ones the exchange does not tell any more
 WAIT_MAX_S: Final = 5.0  # a request that is held back longer asks again
 TOUCHED_S: Final = 30.0
 ALGO_TYPES: Final = {"stop": "STOP_MARKET", "target": "TAKE_PROFIT_MARKET", "trail": "TRAILING_STOP_MARKET"}
@@ -84,6 +86,11 @@ class Binance:
             raise VenueRejected(refusal.code, f"{said}: {refusal.message}") from refusal
         await self._set("fapiPrivatePostLeverage", {"symbol": symbol, "leverage": leverage})
         self._prepared[symbol] = leverage
+
+    def settings_seen(self, symbol: str, leverage: int, isolated: bool) -> None:
+        """What the exchange has: where somebody changed what was prepared, the next entry sets it again."""
+        if self._prepared.get(symbol) != leverage or isolated != (self._margin == "isolated"):
+            self._prepared.pop(symbol, None)
 
     async def place(self, intent: Intent) -> Report:
         params = {
@@ -148,16 +155,26 @@ class Binance:
 
     async def fills(self, symbol: str, *, since_ms: int, after_id: int | None) -> tuple[Fill, ...]:
         params: dict[str, Any] = {"symbol": symbol, "limit": FILLS_PAGE}
-        start = {"startTime": since_ms} if after_id is None else {"fromId": after_id + 1}
         found: dict[int, Fill] = {}
-        while True:
-            answer = await self._ask("fapiPrivateGetUserTrades", {**params, **start}, self._looking(symbol))
-            page: list[UserTrade] = decoded(list[UserTrade], _listed(answer), "user trades")
-            new = [one.fill() for one in page if one.id not in found and (after_id is None or one.id > after_id)]
-            found.update((fill.trade_id, fill) for fill in new)
-            if len(page) < FILLS_PAGE or not new:
-                return tuple(found[trade_id] for trade_id in sorted(found))
-            start = {"fromId": max(found) + 1}
+        for start in self._windows(since_ms) if after_id is None else ({"fromId": after_id + 1},):
+            while True:
+                answer = await self._ask("fapiPrivateGetUserTrades", {**params, **start}, self._looking(symbol))
+                page: list[UserTrade] = decoded(list[UserTrade], _listed(answer), "user trades")
+                new = [one.fill() for one in page if one.id not in found and (after_id is None or one.id > after_id)]
+                found.update((fill.trade_id, fill) for fill in new)
+                if len(page) < FILLS_PAGE or not new:
+                    break
+                start = {"fromId": max(found) + 1}
+        return tuple(found[trade_id] for trade_id in sorted(found))
+
+    def _windows(self, since_ms: int) -> Iterator[dict[str, int]]:
+        """From a time up to now, as far as one question about trades reaches each."""
+        now_ms = self._now_ms()
+        start_ms = max(since_ms, now_ms - FILLS_KEPT_MS)
+        while start_ms + FILLS_WINDOW_MS <= now_ms:
+            yield {"startTime": start_ms, "endTime": start_ms + FILLS_WINDOW_MS - 1}
+            start_ms += FILLS_WINDOW_MS
+        yield {"startTime": start_ms}
 
     async def positions(self) -> tuple[VenuePosition, ...]:
         answer = await self._ask("fapiPrivateV3GetPositionRisk", {})

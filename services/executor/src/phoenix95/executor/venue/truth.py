@@ -39,10 +39,17 @@ class _Config(msgspec.Struct, rename="camel"):
 
 
 class Truths:
-    """All methods raise TransientError when there is no answer, VenueRejected for refused credentials."""
+    """All methods raise TransientError when there is no answer, VenueRejected for refused credentials. `seen` hears the
+    leverage of each symbol, and whether its margin is isolated."""
 
-    def __init__(self, requests: Requests, stamp: Callable[[], dict[str, int]]) -> None:
+    def __init__(
+        self,
+        requests: Requests,
+        stamp: Callable[[], dict[str, int]],
+        seen: Callable[[str, int, bool], None] = lambda _symbol, _leverage, _isolated: None,
+    ) -> None:
         self._requests = requests
+        self._seen = seen
         self._stamp = stamp
         self._direct = Direct(requests, lambda: stamp()["timestamp"], urgency=Urgency.POLL)
 
@@ -57,10 +64,13 @@ class Truths:
     async def configs(self) -> dict[str, Config]:
         """Leverage and margin mode by symbol."""
         found: list[_Config] = decoded(list[_Config], await self._list("fapiPrivateGetSymbolConfig"), "symbol config")
-        return {
+        configs = {
             one.symbol: Config(symbol=one.symbol, leverage=one.leverage, isolated=one.margin_type.upper() == "ISOLATED")
             for one in found
         }
+        for one in configs.values():
+            self._seen(one.symbol, one.leverage, one.isolated)
+        return configs
 
     async def hedged(self) -> bool:
         """Whether the account holds long and short apart."""
