@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import pytest
 
-from phoenix95.common.errors import ConfigError, OutcomeUnknown, VenueRejected
+from phoenix95.common.errors import ConfigError, OutcomeUnknown, TransientError, VenueRejected
 from phoenix95.executor.core.intents import Intent, Role
+from phoenix95.executor.reading import AccountView
+from phoenix95.executor.service import greet
 from phoenix95.executor.venue.binance import Binance
 from phoenix95.executor.venue.exchange import Requests
 from phoenix95.executor.venue.truth import Truths
@@ -141,3 +144,26 @@ async def test_settings_that_somebody_changed_are_set_again_before_the_next_entr
     await venue.prepare("BTCUSDT", 5)
     assert stub.paths().count("POST /fapi/v1/leverage") == (2 if again else 1)
     assert stub.paths().count(f"POST {MARGIN}") == (2 if again else 1)
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [(-1021, TransientError), (-1008, TransientError), (-4068, ConfigError), (-2015, ConfigError), (-4059, None)],
+)
+async def test_only_what_a_person_must_mend_ends_the_start(
+    stub: Stub, requests: Requests, venue: Binance, code: int, expected: type[Exception] | None
+) -> None:
+    clock: Any = SimpleNamespace(now_ms=lambda: NOW_MS)
+    figures = dict.fromkeys(
+        ("totalMarginBalance", "totalWalletBalance", "availableBalance", "totalInitialMargin", "totalMaintMargin",
+         "totalUnrealizedProfit"),
+        "1",
+    )  # fmt: skip
+    stub.say("GET", "/fapi/v3/account", 200, {**figures, "assets": [], "positions": []})
+    stub.say("GET", DUAL, 200, {"dualSidePosition": False})
+    stub.say("POST", DUAL, 400, {"code": code, "msg": "said so"})
+    if expected is None:
+        await greet(AccountView(venue, clock), venue)
+        return
+    with pytest.raises(expected, match=str(code)):
+        await greet(AccountView(venue, clock), venue)

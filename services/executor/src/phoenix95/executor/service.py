@@ -106,6 +106,20 @@ def _key_check(settings: ExecutorSettings, requests: Requests, venue: Binance) -
     return None
 
 
+async def greet(account: AccountView, venue: Binance) -> None:
+    """The first signed requests: they tell wrong keys, and put the account into the position mode that is set.
+
+    Raises ConfigError for what asking again does not mend, TransientError for every other refusal.
+    """
+    try:
+        await account.ask()
+        await venue.use_position_mode()
+    except VenueRejected as refusal:
+        if refusal.code in CREDENTIALS:
+            raise ConfigError(f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused: {refusal}") from refusal
+        raise TransientError(f"the position mode is refused: {refusal}") from refusal
+
+
 class _Executor:
     """The parts of one executor that holds its account."""
 
@@ -158,7 +172,9 @@ class _Executor:
         if self._key_check is not None:
             # beside the recovery, which must not wait for it
             outer.create_task(self._keep_key(self._key_check), name="key permissions")
-        await forever(self._greet, name="exchange", stop=self._stop, health=self._context.health)
+        await forever(
+            lambda: greet(self._account, self._venue), name="exchange", stop=self._stop, health=self._context.health
+        )
         async with asyncio.TaskGroup() as trades:
             desk = Desk(self._ports, trades, self._stop)
             # Redis may be away: what is under way is protected all the same
@@ -178,16 +194,6 @@ class _Executor:
             outer.create_task(rules, name="rules")
             await self._recover(desk, outer)
             await self._stop.wait()
-
-    async def _greet(self) -> None:
-        """The first signed requests: they tell wrong keys, and put the account into the position mode that is set."""
-        try:
-            await self._account.ask()
-            await self._venue.use_position_mode()
-        except VenueRejected as refusal:
-            if refusal.code in CREDENTIALS:
-                raise ConfigError(f"P95_EXECUTOR_API_KEY, P95_EXECUTOR_API_SECRET: refused: {refusal}") from refusal
-            raise ConfigError(f"account {self._settings.account}: the position mode is refused: {refusal}") from refusal
 
     async def _recover(self, desk: Desk, outer: asyncio.TaskGroup) -> None:
         """Resume every trade under way. Entries wait for that, and for the first reconciliation."""

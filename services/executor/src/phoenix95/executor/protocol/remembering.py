@@ -9,8 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import structlog
 
-from phoenix95.common.errors import TransientError
+from phoenix95.common.errors import Fenced, TransientError
 from phoenix95.common.events import Severity
 from phoenix95.executor.core.candidate import Mode, Modes
 from phoenix95.executor.core.decide import Decision
@@ -72,7 +73,10 @@ class Remembering:
                 raise
             return msgspec.structs.replace(known, remembered=True)
         self._away = False
-        self._known[analysis_id] = found
+        if found.trade.stage in ("CLOSED", "FAILED"):  # the reply that said so may have been lost
+            self._known.pop(analysis_id, None)
+        else:
+            self._known[analysis_id] = found
         return found
 
     async def _pay(self, analysis_id: str) -> None:
@@ -84,6 +88,10 @@ class Remembering:
             except TransientError:
                 self._says.insert(0, say)
                 raise
+            except Fenced:
+                raise
+            except Exception:  # it will never be stored, and must not hold up what is
+                structlog.get_logger().exception("owed_word_lost")
         if analysis_id not in self._owed:
             return
         known, stored = self._known[analysis_id], await self._ledger.group(analysis_id)
