@@ -115,9 +115,33 @@ class Commands:
     ) -> None:
         self._ports, self._ledger, self._desk = ports, ledger, desk
         self._limits, self._stop_share = limits, stop_share
+        self._failed = ("", 0)  # an entry, and how often in a row it failed for a reason that nobody foresaw
 
     async def obey(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
-        """Act on one entry; the stored offset follows. What nobody can read is kept as a dead letter."""
+        """Act on one entry; the stored offset follows. What nobody can read, or what failed so many times for an
+        unforeseen reason, is kept as a dead letter: every stream waits behind it."""
+        try:
+            await self._do(entry_id, fields, standing)
+        except (Fenced, TransientError, VenueRejected, OutcomeUnknown):
+            raise
+        except Exception as error:
+            last_id, tries = self._failed
+            self._failed = entry_id, tries + 1 if last_id == entry_id else 1
+            if self._failed[1] < TRIES_MAX:
+                raise
+            said = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:ERROR_MAX]
+            structlog.get_logger().error("entry_given_up", stream=keys.COMMAND, entry_id=entry_id, exc_info=error)
+            await self._keep(entry_id, fields, said, TRIES_MAX)
+            text = f"{keys.COMMAND} {entry_id} was not obeyed, {TRIES_MAX} tries failed: {said}"
+            await self._ports.ledger.alert("error", "entry_given_up", text, None)
+
+    async def _keep(self, entry_id: str, fields: dict[bytes, bytes], error: str, attempts: int) -> None:
+        letter = DeadLetter(
+            source=keys.COMMAND, entry_id=entry_id, error=error, fields=as_text(fields), attempts=attempts
+        )
+        await self._ledger.skip_to(keys.COMMAND, entry_id, letter)
+
+    async def _do(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
         try:
             command = command_decoder.decode(body(fields))
             if isinstance(command, ClosePosition):
@@ -130,10 +154,7 @@ class Commands:
             else:
                 await self._ledger.skip_to(keys.COMMAND, entry_id)
         except (msgspec.MsgspecError, UnicodeDecodeError, BadMessage) as error:
-            letter = DeadLetter(
-                source=keys.COMMAND, entry_id=entry_id, error=str(error), fields=as_text(fields), attempts=1
-            )
-            await self._ledger.skip_to(keys.COMMAND, entry_id, letter)
+            await self._keep(entry_id, fields, str(error), 1)
 
     async def _enter(self, command: PlaceTrade, entry_id: str, standing: Standing) -> None:
         active = await take_by_hand(
