@@ -32,7 +32,8 @@ class Outbox:
         self._account = account
 
     async def waiting(self, at_most: int) -> list[Waiting]:
-        async with translated("outbox"), AsyncSession(self._engine) as session:
+        # ended by a commit: a rollback would have the driver forget every statement that it has prepared
+        async with translated("outbox"), AsyncSession(self._engine) as session, session.begin():
             rows = await session.scalars(
                 select(OutboxRow)
                 .where(~OutboxRow.published, or_(OutboxRow.stream == keys.ORDER, OutboxRow.account == self._account))
