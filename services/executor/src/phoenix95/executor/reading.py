@@ -34,6 +34,8 @@ ACCOUNT_AGAIN_S: Final = 1.0
 TRIES_MAX: Final = 3
 ERROR_MAX: Final = 500  # of an error's text, in characters
 
+Broken = dict[str, tuple[str, int]]  # by stream: an entry that failed for an unforeseen reason, and how often in a row
+
 
 class AccountView:
     """The account's figures as last told, with the time of it: a decision never waits for the exchange, and the gates
@@ -115,7 +117,7 @@ class Commands:
     ) -> None:
         self._ports, self._ledger, self._desk = ports, ledger, desk
         self._limits, self._stop_share = limits, stop_share
-        self._failed = ("", 0)  # an entry, and how often in a row it failed for a reason that nobody foresaw
+        self._broken: Broken = {}
 
     async def obey(self, entry_id: str, fields: dict[bytes, bytes], standing: Standing) -> None:
         """Act on one entry; the stored offset follows. What nobody can read, or what failed so many times for an
@@ -125,15 +127,10 @@ class Commands:
         except (Fenced, TransientError, VenueRejected, OutcomeUnknown):
             raise
         except Exception as error:
-            last_id, tries = self._failed
-            self._failed = entry_id, tries + 1 if last_id == entry_id else 1
-            if self._failed[1] < TRIES_MAX:
+            if _tries(self._broken, keys.COMMAND, entry_id) < TRIES_MAX:
                 raise
-            said = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:ERROR_MAX]
-            structlog.get_logger().error("entry_given_up", stream=keys.COMMAND, entry_id=entry_id, exc_info=error)
-            await self._keep(entry_id, fields, said, TRIES_MAX)
-            text = f"{keys.COMMAND} {entry_id} was not obeyed, {TRIES_MAX} tries failed: {said}"
-            await self._ports.ledger.alert("error", "entry_given_up", text, None)
+            await self._keep(entry_id, fields, _text(error), TRIES_MAX)
+            await _tell_given_up(self._ports, keys.COMMAND, entry_id, error, "obeyed")
 
     async def _keep(self, entry_id: str, fields: dict[bytes, bytes], error: str, attempts: int) -> None:
         letter = DeadLetter(
@@ -175,7 +172,7 @@ class Analyses:
 
     def __init__(self, ports: Ports, desk: Desk, limits: Limits) -> None:
         self._ports, self._desk, self._limits = ports, desk, limits
-        self.broken: dict[str, tuple[str, int]] = {}
+        self.broken: Broken = {}
 
     async def follow(self, stream: str, entries: list[Entry], standing: Standing, offsets: dict[str, str]) -> None:
         """Raises what went wrong. An entry that failed for an unforeseen reason so many times becomes a dead letter:
@@ -188,21 +185,31 @@ class Analyses:
             except (Fenced, TransientError, VenueRejected, OutcomeUnknown):
                 raise
             except Exception as error:
-                last_id, tries = self.broken.get(stream, ("", 0))
-                self.broken[stream] = entry_id, tries + 1 if last_id == entry_id else 1
-                if len(part) > 1 or self.broken[stream][1] < TRIES_MAX:
+                tries = _tries(self.broken, stream, entry_id)
+                if len(part) > 1 or tries < TRIES_MAX:
                     raise
-                await self._give_up(stream, entry_id, fields, error)
+                now_ms = self._ports.clock.now_ms()
+                await self._ports.ledger.poison(stream, entry_id, as_text(fields), _text(error), now_ms)
+                await _tell_given_up(self._ports, stream, entry_id, error, "decided on")
             offsets[stream] = part[-1][0]
         self.broken.pop(stream, None)
 
-    async def _give_up(self, stream: str, entry_id: str, fields: dict[bytes, bytes], error: Exception) -> None:
-        said = f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:ERROR_MAX]
-        structlog.get_logger().error("entry_given_up", stream=stream, entry_id=entry_id, exc_info=error)
-        ledger = self._ports.ledger
-        await ledger.poison(stream, entry_id, as_text(fields), said, self._ports.clock.now_ms())
-        text = f"{stream} {entry_id} was not decided on, {TRIES_MAX} tries failed: {said}"
-        await ledger.alert("error", "entry_given_up", text, None)
+
+def _tries(broken: Broken, stream: str, entry_id: str) -> int:
+    """Count a failure of an entry; how many there were in a row."""
+    last_id, tries = broken.get(stream, ("", 0))
+    broken[stream] = entry_id, tries + 1 if last_id == entry_id else 1
+    return broken[stream][1]
+
+
+def _text(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}".replace("\0", "\ufffd")[:ERROR_MAX]
+
+
+async def _tell_given_up(ports: Ports, stream: str, entry_id: str, error: Exception, done: str) -> None:
+    structlog.get_logger().error("entry_given_up", stream=stream, entry_id=entry_id, exc_info=error)
+    text = f"{stream} {entry_id} was not {done}, {TRIES_MAX} tries failed: {_text(error)}"
+    await ports.ledger.alert("error", "entry_given_up", text, None)
 
 
 async def handle(
